@@ -1,0 +1,147 @@
+/* Linux calls that Swift cannot make by itself: variadic ones, macros, control messages, signal frames, thread-local storage.
+ * No policy and no NT word lives here. */
+#ifndef NTLPC_LINUX_SHIMS_H
+#define NTLPC_LINUX_SHIMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifndef __clang__       /* gcc has no nullability words */
+#define _Nonnull
+#define _Nullable
+#endif
+
+/* ---- The calling thread -------------------------------------------------------------------------------------- */
+
+/* What the library keeps for each thread. Found through static thread-local storage in one instruction.
+ * `critical` and `deferred` are also read by the signal wrapper of the Wine preload library, on the same thread. */
+typedef struct ntlpc_thread {
+    uintptr_t hazard;       /* object the thread is using; 0 when none (see HandleTable) */
+    uintptr_t hazard2;
+    uint32_t critical;      /* depth of critical sections: suspension and termination wait while it is above zero */
+    uint32_t deferred;      /* 1 << signal for each signal that arrived meanwhile */
+    int32_t tid;            /* kernel thread id, 0 until asked for */
+    uint32_t registered;    /* 1 once on the list of all threads */
+    uint64_t nt_process;    /* ids as the host's programs see them (CLIENT_ID), 0 until asked for */
+    uint64_t nt_thread;
+    void *_Nullable staging;          /* 64 KiB and a header: a message on its way between caller and transport */
+    void *_Nullable call;       /* the link over which the thread waits for a reply, NULL when it does not */
+    uint32_t call_slot, call_turn;      /* where, and for which message of which connection */
+    uint32_t call_id, call_connection;
+    void *_Nullable rundown;          /* list of terminate ports; owned by Ports */
+    uint32_t spin_failures; /* adaptive spinning, see Transport/Spin.swift */
+    uint32_t spin_skips;
+    struct ntlpc_thread *_Nullable next;
+} ntlpc_thread;
+
+extern __thread ntlpc_thread ntlpc_current_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static inline ntlpc_thread *_Nonnull ntlpc_thread_current(void) { return &ntlpc_current_thread; }
+
+/* Puts the thread on the list of all threads and arranges that `ntlpc_thread_set_rundown`'s function runs when it ends. */
+void ntlpc_thread_register(void);
+/* Runs `visit` for every registered thread, under the list's lock. */
+void ntlpc_thread_each(void (*_Nonnull visit)(ntlpc_thread *_Nonnull thread, void *_Nullable context), void *_Nullable context);
+/* The function that ends a thread's business with the library. One for the process. */
+void ntlpc_thread_set_rundown(void (*_Nullable rundown)(ntlpc_thread *_Nonnull thread));
+int32_t ntlpc_gettid(void);
+
+/* Critical sections. A host that suspends or ends threads by signal calls ntlpc_defer_signal first in its handler:
+ * true means that the signal was noted and will be raised again when the section ends; the handler must return at once. */
+static inline void ntlpc_critical_enter(void) { ntlpc_current_thread.critical++; __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+void ntlpc_critical_deliver(void);
+static inline void ntlpc_critical_leave(void) {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (--ntlpc_current_thread.critical == 0 && __builtin_expect(ntlpc_current_thread.deferred != 0, 0)) ntlpc_critical_deliver();
+}
+bool ntlpc_defer_signal(int signal);
+
+/* ---- Copying memory that may not be there --------------------------------------------------------------------- */
+
+/* Copies and returns the number of bytes NOT copied: 0 is success, anything else means that a page was missing. */
+size_t ntlpc_copy(void *_Nullable to, const void *_Nullable from, size_t count);
+/* Installs the SIGSEGV and SIGBUS handlers; they chain to those found. Returns 0 or -errno. */
+int ntlpc_copy_install(void);
+/* For hosts that own the signals: call first; true means the fault was ours and has been dealt with. */
+bool ntlpc_handle_fault(int signal, void *_Nullable siginfo, void *_Nullable ucontext);
+/* True when the instruction pointer in `ucontext` lies in the copy routine. */
+bool ntlpc_fault_is_ours(const void *_Nullable ucontext);
+
+/* ---- Futexes ---------------------------------------------------------------------------------------------------- */
+
+/* All return 0 or more, or -errno. A NULL deadline waits for ever; deadlines are absolute CLOCK_MONOTONIC nanoseconds. */
+int ntlpc_futex_wait(const void *_Nonnull word, uint32_t expected, bool shared, uint64_t deadline);
+int ntlpc_futex_wake(const void *_Nonnull word, int count, bool shared);
+
+/* ---- Descriptors --------------------------------------------------------------------------------------------------- */
+
+int ntlpc_memfd_create(const char *_Nonnull name);              /* CLOEXEC, NOEXEC_SEAL where known, sealing allowed */
+int ntlpc_memfd_seal(int fd);                                   /* against shrinking, growing and more seals */
+int ntlpc_memfd_is_sealed(int fd);                              /* 1, 0 or -errno */
+int ntlpc_move_high(int fd);                                    /* a CLOEXEC duplicate above 1023; closes `fd` */
+int ntlpc_raise_descriptor_limit(void);
+int ntlpc_open_directory(int parent, const char *_Nonnull path, bool follow); /* for names only; parent -100 is the current one */
+void ntlpc_descriptor_opened(int fd);                           /* bookkeeping for fork: the child closes all of these */
+int ntlpc_descriptor_close(int fd);
+/* What the child of a fork must do: close every descriptor, forget every thread, count one more fork. */
+void ntlpc_fork_install(void);
+extern uint32_t ntlpc_fork_generation;                          /* grows by one in the child of each fork */
+
+/* ---- Sockets --------------------------------------------------------------------------------------------------------- */
+
+/* Sends one datagram with up to 4 descriptors; returns bytes sent or -errno. */
+ssize_t ntlpc_send_with_descriptors(int socket, const void *_Nonnull bytes, size_t count, const int *_Nullable fds, int fd_count, bool wait);
+/* Receives one datagram; at most 4 descriptors, CLOEXEC. Surplus ones are closed. Returns bytes, 0 at end, or -errno. */
+ssize_t ntlpc_receive_with_descriptors(int socket, void *_Nonnull bytes, size_t count, int *_Nonnull fds, int *_Nonnull fd_count, bool wait);
+typedef struct ntlpc_peer { int32_t pid; uint32_t uid; uint32_t gid; } ntlpc_peer;
+int ntlpc_peer_credentials(int socket, ntlpc_peer *_Nonnull peer);
+/* AF_UNIX, SEQPACKET, by a name inside an open directory: no limit of 108 bytes applies. */
+int ntlpc_unix_listen(int directory, const char *_Nonnull leaf, int backlog);
+int ntlpc_unix_connect(int directory, const char *_Nonnull leaf);
+int ntlpc_unix_accept(int listener);
+int ntlpc_wait_readable(int socket, uint64_t deadline);         /* 0, -ETIMEDOUT or -errno */
+void ntlpc_shutdown(int socket);
+
+/* ---- Epoll and eventfd ------------------------------------------------------------------------------------------------- */
+
+int ntlpc_epoll_create(void);
+int ntlpc_epoll_add(int epoll, int fd, uint64_t key, bool edge);    /* readable or hung up */
+int ntlpc_epoll_remove(int epoll, int fd);
+#define NTLPC_EPOLL_BATCH 16
+typedef struct ntlpc_ready { uint64_t key; uint32_t hung_up; uint32_t readable; } ntlpc_ready;
+/* Waits until `deadline` (absolute, 0 for ever). Returns the number of entries filled, 0 when the time has passed, -errno. */
+int ntlpc_epoll_wait(int epoll, ntlpc_ready *_Nonnull ready, int count, uint64_t deadline);
+int ntlpc_eventfd(void);                                        /* non-blocking */
+void ntlpc_eventfd_kick(int fd);                                /* adds one; a full counter is already a kick */
+bool ntlpc_hung_up(int socket);                                 /* the peer's end is closed */
+
+/* ---- Time and processors --------------------------------------------------------------------------------------------- */
+
+uint64_t ntlpc_monotonic_ns(void);
+uint64_t ntlpc_realtime_100ns(void);                            /* since 1601, as NT counts */
+uint32_t ntlpc_current_cpu(void);
+static inline void ntlpc_cpu_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+static inline uint64_t ntlpc_cycles(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    uint64_t v; __asm__ volatile("mrs %0, cntvct_el0" : "=r"(v)); return v;
+#endif
+}
+
+/* Memory that must be had: a process without memory ends here rather than later, with its messages half changed. */
+void *_Nonnull ntlpc_allocate(size_t count);
+void ntlpc_free(void *_Nullable memory);
+
+/* ---- Threads of our own ------------------------------------------------------------------------------------------------ */
+
+/* Starts a detached thread with every signal blocked but SIGSEGV and SIGBUS. Returns 0 or -errno. */
+int ntlpc_start_thread(const char *_Nonnull name, void (*_Nonnull body)(void *_Nullable), void *_Nullable argument);
+
+#endif

@@ -1,0 +1,12 @@
+/* Everything a program needs to use NT ports on Linux: types, statuses, the port calls, handles and waits. */
+#ifndef NTLPC_NTLPC_H
+#define NTLPC_NTLPC_H
+
+#include <ntlpc/nttypes.h>
+#include <ntlpc/ntsecurity.h>
+#include <ntlpc/ntstatus.h>
+#include <ntlpc/ntobject.h>
+#include <ntlpc/ntlpcapi.h>
+#include <ntlpc/ntlpcapi32.h>
+
+#endif

@@ -1,0 +1,78 @@
+/* The world a port library lives in: the seam between ntlpc and its host.
+ *
+ * ntlpc has two hosts of its own, the native one (its own handle table and events) and Wine's (libntlpc-wine.so). A loader
+ * or emulator writes a third: it fills in NTLPC_HOST, calls ntlpc_set_host once before the first port call, and calls the
+ * ntlpc_handle_* functions from its own NtClose, NtDuplicateObject and NtQueryObject. */
+#ifndef NTLPC_HOST_H
+#define NTLPC_HOST_H
+
+#include <ntlpc/nttypes.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NTLPC_WORLD_NATIVE 1u
+#define NTLPC_WORLD_WINE   2u
+#define NTLPC_WORLD_OTHER  3u
+
+typedef struct _NTLPC_HOST {
+    ULONG Size;     /* sizeof(NTLPC_HOST), so that the table can grow */
+    ULONG World;    /* NTLPC_WORLD_* */
+
+    /* Makes a handle value that is unique among the host's own. The handle can be waited on; *Waitable receives a value that
+     * SetSignaled accepts until CloseWaitable, also after the handle is closed. */
+    NTSTATUS (*CreateHandle)(HANDLE *Handle, PVOID *Waitable, ACCESS_MASK Access, ULONG Attributes, BOOLEAN Signaled);
+    /* Closes a handle made by CreateHandle: undoes a call that failed later. Not called for a close the host reported. */
+    NTSTATUS (*CloseHandle)(HANDLE Handle);
+    /* Sets or resets the state that waits on the handles see. May be called from a thread the host does not know. */
+    void (*SetSignaled)(PVOID Waitable, BOOLEAN Signaled);
+    void (*CloseWaitable)(PVOID Waitable);
+
+    /* What a handle that is not a port is: STATUS_OBJECT_TYPE_MISMATCH for an object of another type, else STATUS_INVALID_HANDLE. */
+    NTSTATUS (*ClassifyHandle)(HANDLE Handle);
+    /* Full name of a directory object, for names relative to RootDirectory. *Length: bytes, in capacity, out used. */
+    NTSTATUS (*QueryDirectoryName)(HANDLE Directory, WCHAR *Buffer, ULONG *Length);
+    /* Process and thread ids as the host's programs know them. */
+    void (*QueryClientId)(CLIENT_ID *ClientId);
+} NTLPC_HOST;
+
+/* Installs the host. STATUS_INVALID_PARAMETER for a table that is too small or has holes; STATUS_ALREADY_INITIALIZED
+ * (0xC0000510) after the first port call. The table must live as long as the process. */
+NTSTATUS ntlpc_set_host(const NTLPC_HOST *Host);
+
+/* The host is about to close, or has closed, a handle. TRUE when it was a port's: the last one closes the port. */
+BOOLEAN ntlpc_handle_closed(HANDLE Handle);
+/* The host made NewHandle as a duplicate of Handle in this process. TRUE when Handle is a port's. */
+BOOLEAN ntlpc_handle_duplicated(HANDLE Handle, HANDLE NewHandle);
+/* TRUE when the handle is a port's. */
+BOOLEAN ntlpc_handle_is_port(HANDLE Handle);
+
+/* For hosts that own SIGSEGV and SIGBUS: call first in the handler; nonzero means dealt with, return at once. */
+BOOLEAN ntlpc_handle_fault_signal(int Signal, void *SigInfo, void *UContext);
+/* For hosts that suspend or end threads by a signal: nonzero means that the thread is inside a critical section and the
+ * signal will be raised again when it leaves; return at once. */
+BOOLEAN ntlpc_handle_thread_signal(int Signal);
+
+/* The entry point of a call. Name: "NtAlpcCreatePort" or "ZwAlpcCreatePort". NULL when ntlpc has no such call. */
+#define NTLPC_ABI_SYSV 0u
+#define NTLPC_ABI_MS   1u
+void *ntlpc_resolve(const char *Name, unsigned Abi);
+
+/* Every call, for loaders and tools that list them. */
+typedef struct _NTLPC_EXPORT {
+    const char *Name;
+    void *Function[2];      /* by NTLPC_ABI_* */
+    ULONG ParameterCount;
+    BOOLEAN Implemented;    /* FALSE: answers STATUS_NOT_IMPLEMENTED */
+} NTLPC_EXPORT;
+const NTLPC_EXPORT *ntlpc_exports(ULONG *Count);
+
+/* Directory that the object namespace lives in, as UTF-8. Returns the length needed; copies at most Size bytes with the NUL. */
+ULONG ntlpc_namespace_root(char *Buffer, ULONG Size);
+const char *ntlpc_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

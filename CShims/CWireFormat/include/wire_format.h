@@ -1,0 +1,134 @@
+/* What two processes write into shared memory and over the control socket. Every size and offset is asserted in
+ * layout_checks.c; the Swift twin is Transport/WireLayout.swift.
+ *
+ * A link joins one client process to one port of a server process:
+ *   - the control socket (SEQPACKET): a hello, a welcome, then only "drain" and the hang-up;
+ *   - the region: a sealed memory file made by the server's process, laid out below;
+ *   - two eventfds, one for each direction, kicked by the producer of that direction and never read.
+ *
+ *      0  region header
+ *    128  request doorbell (client to server)     256  request credit
+ *    384  delivery doorbell (server to client)    512  delivery credit
+ *   4096  request ring (RING_BYTES), then the delivery ring, then the reply slots
+ *
+ * A ring carries frames: a header of one 64-byte unit, then the payload, whole units each, never across the ring's end.
+ * Both sides trust nothing they read here. */
+#ifndef NTLPC_WIRE_FORMAT_H
+#define NTLPC_WIRE_FORMAT_H
+
+#include <stdint.h>
+
+#define NTLPC_WIRE_MAGIC      0x43504C54u       /* "TLPC" */
+#define NTLPC_WIRE_VERSION    1u
+#define NTLPC_UNIT            64u
+#define NTLPC_RING_BYTES      (256u * 1024u)
+#define NTLPC_RING_UNITS      (NTLPC_RING_BYTES / NTLPC_UNIT)
+#define NTLPC_MAX_PAYLOAD     65535u
+#define NTLPC_SLOT_COUNT      256u
+#define NTLPC_SLOT_STRIDE     (68u * 1024u)
+#define NTLPC_NO_SLOT         0xFFFFFFFFu
+
+#define NTLPC_REQUEST_DOORBELL   128u
+#define NTLPC_REQUEST_CREDIT     256u
+#define NTLPC_DELIVERY_DOORBELL  384u
+#define NTLPC_DELIVERY_CREDIT    512u
+#define NTLPC_REQUEST_RING       4096u
+#define NTLPC_DELIVERY_RING      (NTLPC_REQUEST_RING + NTLPC_RING_BYTES)
+#define NTLPC_SLOTS              (NTLPC_DELIVERY_RING + NTLPC_RING_BYTES)
+#define NTLPC_REGION_BYTES       (NTLPC_SLOTS + NTLPC_SLOT_COUNT * NTLPC_SLOT_STRIDE)
+
+typedef struct ntlpc_region_header {
+    uint32_t magic, version;
+    uint32_t ring_bytes, slot_count, slot_stride;
+} ntlpc_region_header;
+
+/* Written by the producer. produced = position << 1 | armed: position counts units and wraps at 2^31; the consumer sets
+ * armed before it sleeps, the producer's next exchange clears it and tells the producer to kick. */
+typedef struct ntlpc_doorbell {
+    uint32_t produced;
+    uint32_t cpu;           /* 1 + the processor the producer last ran on */
+    uint32_t closings;      /* grows with each frame that closes a connection: the consumer looks ahead for it */
+    uint32_t gone;          /* the producer's end of the link is closed */
+} ntlpc_doorbell;
+
+/* Written by the consumer. consumed = position << 1 | awaited: the producer sets awaited when the ring is full. */
+typedef struct ntlpc_credit {
+    uint32_t consumed;
+} ntlpc_credit;
+
+typedef struct ntlpc_frame {
+    uint32_t length;        /* of the payload, in bytes */
+    uint16_t kind;          /* NTLPC_FRAME_* */
+    uint16_t flags;         /* NTLPC_FRAMEFLAG_* */
+    uint32_t connection;    /* the client's number for the connection */
+    uint32_t slot;          /* where the caller waits, or NTLPC_NO_SLOT */
+    uint32_t turn;          /* of the slot: a reply to an earlier turn is void */
+    uint32_t detail;        /* by kind */
+    uint8_t header[40];     /* the port message header, opaque to the transport */
+} ntlpc_frame;
+
+/* A reply slot starts with this; the payload follows. reply = turn << 2 | interrupted << 1 | waiting. */
+typedef struct ntlpc_reply {
+    uint32_t reply;
+    uint32_t cpu;           /* 1 + the processor the server last ran on */
+    uint32_t length;
+    uint16_t kind;
+    uint16_t flags;
+    uint32_t detail;        /* an NTSTATUS where the kind says so */
+    uint32_t connection;
+    uint8_t header[40];
+} ntlpc_reply;
+
+/* Client to server */
+#define NTLPC_FRAME_SKIP          0u    /* fills the ring up to its end */
+#define NTLPC_FRAME_MESSAGE       1u    /* a request or datagram */
+#define NTLPC_FRAME_ANSWER        2u    /* to a message that came from the other side */
+#define NTLPC_FRAME_CANCEL        3u    /* the sender gives up the message named in the header */
+#define NTLPC_FRAME_CONNECT       4u    /* payload: ntlpc_connect, then the connection message */
+#define NTLPC_FRAME_CLOSE         5u    /* the connection is over; detail: 1 when only disconnected */
+#define NTLPC_FRAME_THREAD_DIED   6u    /* payload: 8 bytes of create time */
+/* Server to client, besides MESSAGE, ANSWER, CANCEL and CLOSE */
+#define NTLPC_FRAME_ACCEPTED      7u    /* payload: ntlpc_accepted, then the accept message */
+#define NTLPC_FRAME_REFUSED       8u    /* payload: as ACCEPTED; detail: status */
+#define NTLPC_FRAME_STATUS        9u    /* reply slots only: the request failed with the status in detail */
+
+#define NTLPC_FRAMEFLAG_SYNC      1u    /* the sender waits */
+#define NTLPC_FRAMEFLAG_RELEASE   2u    /* the message ends here: a datagram or a last reply */
+#define NTLPC_FRAMEFLAG_LEGACY    4u    /* sent by an LPC call */
+#define NTLPC_FRAMEFLAG_CALLBACK  8u    /* a question inside a request */
+
+typedef struct ntlpc_connect {
+    uint32_t port_flags;            /* of the client's port attributes */
+    uint32_t max_message_length;
+    uint32_t impersonation_level;
+    uint32_t context_tracking;
+    uint32_t effective_only;
+    uint32_t reserved;
+    uint64_t nt_process, nt_thread; /* as the client's world numbers them */
+} ntlpc_connect;
+
+typedef struct ntlpc_accepted {
+    uint32_t port_flags;            /* of the server's communication port */
+    uint32_t max_message_length;
+    uint32_t max_connect_info;      /* LPC */
+    uint32_t reserved;
+} ntlpc_accepted;
+
+/* Control socket */
+#define NTLPC_CONTROL_HELLO    1u
+#define NTLPC_CONTROL_WELCOME  2u
+#define NTLPC_CONTROL_DRAIN    3u   /* the ring towards the receiver is full: take everything out of it */
+
+typedef struct ntlpc_control {
+    uint32_t magic, version, kind;
+    int32_t status;                 /* welcome: 0, or why not, as an NTSTATUS */
+    uint32_t link;                  /* welcome: the server's number for the link, part of message ids */
+    uint32_t port_flags;            /* welcome: of the connection port */
+    uint32_t max_message_length;
+    uint32_t max_connect_info;
+    uint32_t world;                 /* NTLPC_WORLD_* of the sender */
+    uint32_t reserved;
+    uint64_t nt_process;
+} ntlpc_control;
+
+#endif

@@ -1,0 +1,167 @@
+/* What the files of the Wine preload library share.
+ *
+ *   install.c        sees Wine start, finds its parts, makes the changes in one go
+ *   exports.c        ntdll.dll's new export directory
+ *   stubs.c          code that ntdll.dll's new exports lead to, and the Unix side of each call
+ *   core.c           loads libntlpc.so at the first port call
+ *   wine_calls.c     Wine's own calls, whatever their calling convention
+ *   hooks.c          NtClose, NtDuplicateObject, NtQueryObject, and the end of threads
+ *   wine_host.c      the host table that the core works through
+ *   event_helper.c   sets and resets events for threads that may not call Wine
+ *   signals.c        what comes before Wine's signal handlers, and what is known of each thread
+ *
+ * Down: install calls exports, stubs and hooks; stubs call core; core calls back through wine_host. Everything here runs on
+ * the Unix side of Wine: System V calls, glibc's thread-local storage, Wine's stack for system calls. */
+#ifndef WINE_PRELOAD_H
+#define WINE_PRELOAD_H
+
+#include <ntlpc/ntlpc_calls.h>
+#include <ntlpc/ntlpc_host.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+#define MS_ABI __attribute__((ms_abi))
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+
+/* Statuses of Wine and NT that are no business of ports */
+#define STATUS_DLL_NOT_FOUND_ ((NTSTATUS)0xC0000135)
+
+/* ---- install.c ---- */
+bool preload_disabled(void);                    /* NTLPC_DISABLE is set */
+void preload_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));   /* with NTLPC_TRACE=wine only */
+void preload_complain(const char *format, ...) __attribute__((format(printf, 1, 2))); /* always: the user must know */
+bool preload_directory(char *buffer, size_t size);  /* of this library, with the closing slash */
+void preload_wine_starts(void *address_in_ntdll);   /* by signals.c, when Wine sets up SIGSEGV */
+uint8_t *preload_helper_entry(void);                /* Windows-side start address of the event helper */
+
+/* ---- exports.c ---- */
+typedef struct pe_image {
+    uint8_t *base;
+    uint32_t size;
+    uint32_t *export_slot;      /* DataDirectory[0] in the header: RVA, size */
+} pe_image;
+
+typedef struct pe_export { const char *name; uint32_t rva; } pe_export;
+
+bool pe_image_open(pe_image *image, uint8_t *base);
+uint8_t *pe_image_find(const pe_image *image, const char *name);
+size_t pe_exports_size(const pe_image *image, const pe_export *added, uint32_t count);
+/* Writes a directory at `at`, which lies above the image and below base + 4 GB: everything that `image` exports and `added`,
+ * where `added` wins. `added` gets sorted. Returns the size to put in the header. */
+uint32_t pe_exports_write(const pe_image *image, uint8_t *at, pe_export *added, uint32_t count);
+
+/* ---- stubs.c ---- */
+#define STUB_SIZE 64u
+uint32_t stubs_count(void);                     /* one for each port call, and the helper's */
+uint32_t stubs_helper_index(void);
+const char *stubs_name(uint32_t index);         /* NULL for the helper's */
+/* Writes STUB_SIZE bytes of code; `dispatcher` is the address of ntdll.dll's pointer to Wine's Unix call dispatcher. */
+bool stubs_write(uint8_t *at, uint32_t index, const uint8_t *dispatcher);
+
+/* ---- core.c ---- */
+typedef struct core_library {
+    BOOLEAN (*handle_closed)(HANDLE Handle);
+    BOOLEAN (*handle_duplicated)(HANDLE Handle, HANDLE NewHandle);
+    BOOLEAN (*handle_is_port)(HANDLE Handle);
+    BOOLEAN (*handle_fault_signal)(int Signal, void *SigInfo, void *UContext);
+    BOOLEAN (*handle_thread_signal)(int Signal);
+    uintptr_t code_begin, code_end;             /* the library's address range */
+} core_library;
+
+extern core_library core;
+extern bool core_ready;                         /* set last, never cleared */
+bool core_load(void);                           /* the first caller loads, the others wait; false when that failed */
+void *core_entry(const char *name);             /* System V entry of a call, or NULL */
+
+/* ---- wine_calls.c: NtX of Wine is wine_NtX here ---- */
+#define WINE_CALLS(X) \
+    X(NtClose, (HANDLE handle), (handle)) \
+    X(NtDuplicateObject, (HANDLE from, HANDLE handle, HANDLE to, HANDLE *result, ACCESS_MASK access, ULONG attributes, ULONG options), \
+      (from, handle, to, result, access, attributes, options)) \
+    X(NtQueryObject, (HANDLE handle, ULONG kind, void *buffer, ULONG size, ULONG *needed), (handle, kind, buffer, size, needed)) \
+    X(NtQueryInformationThread, (HANDLE thread, ULONG kind, void *buffer, ULONG size, ULONG *needed), \
+      (thread, kind, buffer, size, needed)) \
+    X(NtQueryInformationProcess, (HANDLE process, ULONG kind, void *buffer, ULONG size, ULONG *needed), \
+      (process, kind, buffer, size, needed)) \
+    X(NtTerminateThread, (HANDLE thread, NTSTATUS status), (thread, status)) \
+    X(NtTerminateProcess, (HANDLE process, NTSTATUS status), (process, status)) \
+    X(NtGetNextThread, (HANDLE process, HANDLE thread, ACCESS_MASK access, ULONG attributes, ULONG flags, HANDLE *next), \
+      (process, thread, access, attributes, flags, next)) \
+    X(NtCreateThreadEx, (HANDLE *thread, ACCESS_MASK access, void *attributes, HANDLE process, void *start, void *argument, \
+      ULONG flags, ULONG_PTR zero_bits, SIZE_T commit, SIZE_T reserve, void *list), \
+      (thread, access, attributes, process, start, argument, flags, zero_bits, commit, reserve, list)) \
+    X(NtCreateEvent, (HANDLE *event, ACCESS_MASK access, const OBJECT_ATTRIBUTES *attributes, ULONG type, ULONG signaled), \
+      (event, access, attributes, type, signaled)) \
+    X(NtSetEvent, (HANDLE event, LONG *before), (event, before)) \
+    X(NtResetEvent, (HANDLE event, LONG *before), (event, before)) \
+    X(NtAllocateVirtualMemory, (HANDLE process, void **address, ULONG_PTR zero_bits, SIZE_T *size, ULONG type, ULONG protection), \
+      (process, address, zero_bits, size, type, protection)) \
+    X(NtProtectVirtualMemory, (HANDLE process, void **address, SIZE_T *size, ULONG protection, ULONG *before), \
+      (process, address, size, protection, before)) \
+    X(NtFreeVirtualMemory, (HANDLE process, void **address, SIZE_T *size, ULONG type), (process, address, size, type))
+
+#define WINE_DECLARE(name, parameters, arguments) NTSTATUS wine_##name parameters;
+WINE_CALLS(WINE_DECLARE)
+#undef WINE_DECLARE
+
+extern bool wine_calls_are_sysv;                /* the convention of Wine's own Unix-side functions: newer Wine's, or Microsoft's */
+bool wine_calls_find(void *ntdll);              /* false, after a trace line, when Wine lacks one */
+/* Makes wine_<name> call `function` from now on: the entry that a hook took the place of. */
+void wine_calls_redirect(const char *name, void *function);
+
+/* ---- hooks.c ---- */
+typedef struct hook { const char *name; void *function[2]; } hook;     /* by wine_calls_are_sysv */
+extern const hook hooks[];
+extern const uint32_t hooks_count;
+
+/* ---- wine_host.c ---- */
+extern const NTLPC_HOST wine_host;
+/* The set of handles in this process that are ports. Wine ignores a handle's two lowest bits, and so does the set. */
+bool port_handles_contain(HANDLE handle);
+bool port_handles_add(HANDLE handle);           /* false when out of memory */
+bool port_handles_remove(HANDLE handle);        /* true for the one caller that took it out */
+/* The rights of the event behind a port's handle: the standard ones alone, so that nobody sets it but us. */
+ACCESS_MASK event_access_for_port(ACCESS_MASK access);
+CLIENT_ID current_client_id(void);              /* of the calling thread, which must be Wine's */
+
+/* ---- event_helper.c ---- */
+typedef struct waitable_event waitable_event;
+/* For an event that is not signaled. Takes the handle on success. */
+NTSTATUS waitable_event_create(waitable_event **event, HANDLE handle);
+void waitable_event_set(waitable_event *event, bool signaled);
+void waitable_event_close(waitable_event *event);
+bool event_helper_is_running(void);
+void event_helper_thread_ends(NTSTATUS status); /* the calling thread, or one that it ends, is about to go */
+NTSTATUS event_helper_body(uint64_t *arguments);
+
+/* ---- signals.c ---- */
+/* What is known of the calling thread. The library is loaded with the program, so its storage is at a fixed offset. */
+typedef struct wine_thread {
+    bool entered;               /* a thread of Wine's, inside a call, and so free to call Wine */
+    uint32_t critical;          /* suspension and termination wait while it is above zero */
+    uint32_t deferred;          /* 1 << signal for each that arrived meanwhile */
+} wine_thread;
+
+extern __thread wine_thread wine_thread_current __attribute__((tls_model("initial-exec")));
+
+void wine_thread_enter_slow(void);
+/* At the start of every call from the Windows side. */
+static inline void wine_thread_enter(void) { if (UNLIKELY(!wine_thread_current.entered)) wine_thread_enter_slow(); }
+
+void wine_critical_deliver(void);
+static inline void wine_critical_enter(void) {
+    wine_thread_current.critical++;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+static inline void wine_critical_leave(void) {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (--wine_thread_current.critical == 0 && UNLIKELY(wine_thread_current.deferred != 0)) wine_critical_deliver();
+}
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,128 @@
+// Messages, attributes and timeouts between the caller's memory and the ports.
+//
+// In: header and payload are copied once into the thread's outgoing buffer and checked there. Out: a message is written to the
+// caller's buffer, and if that is not there the message goes back to the head of its queue.
+
+import CLinuxShims
+import CNTTypes
+import LinuxSystem
+import NTObjects
+import NTTypes
+import Ports
+
+/// Which length rules hold.
+enum MessageRules {
+    /// TotalLength must be header and DataLength (section 17, point 7: 64-bit callers).
+    case alpc
+    /// DataLength and header must fit into TotalLength ([R] ROS-LPC).
+    case lpc
+}
+
+enum MessageCapture {
+    /// Captures a message that the caller sends.
+    /// - Throws: `accessViolation`; `invalidParameter` for lengths that clash.
+    @inline(__always)
+    static func message(at pointer: UnsafeMutableRawPointer?, _ rules: MessageRules) throws(NTStatus) -> OutgoingMessage {
+        guard let pointer else { throw .accessViolation }
+        var header = MessageHeader()
+        guard ntlpc_copy(&header, pointer, MessageHeader.size) == 0 else { throw .accessViolation }
+        let total = Int(header.totalLength)
+        let count = Int(header.dataLength)
+        switch rules {
+        case .alpc: guard total == count + MessageHeader.size else { throw .invalidParameter }
+        case .lpc:
+            guard count + MessageHeader.size <= total else { throw .invalidParameter }
+        }
+        var payload: UnsafeRawPointer?
+        if count > 0 {
+            let staging = StagingMemory.outgoing()
+            guard ntlpc_copy(staging, pointer + MessageHeader.size, count) == 0 else { throw .accessViolation }
+            payload = UnsafeRawPointer(staging)
+        }
+        header.padding = 0
+        var message = OutgoingMessage(header: header, payload: payload)
+        message.isLegacy = rules == .lpc
+        return message
+    }
+
+    /// Just the header of a message that names another: an accept, a reply by id.
+    static func header(at pointer: UnsafeMutableRawPointer?) throws(NTStatus) -> MessageHeader {
+        var header = MessageHeader()
+        guard let pointer, ntlpc_copy(&header, pointer, MessageHeader.size) == 0 else { throw .accessViolation }
+        return header
+    }
+
+    /// Writes a delivered message to the caller. `legacy` receivers see plain types ([W] WINE-PORT, ROS-TEST).
+    @inline(__always)
+    static func write(_ delivery: borrowing Delivery, to pointer: UnsafeMutableRawPointer?, legacy: Bool = false) throws(NTStatus) {
+        guard let pointer else { throw .accessViolation }
+        var header = delivery.header
+        if legacy { header.type &= HeaderFlags.legacyMask }
+        if delivery.count > 0, let payload = delivery.payload {
+            guard ntlpc_copy(pointer + MessageHeader.size, payload, delivery.count) == 0 else { throw .accessViolation }
+        }
+        guard ntlpc_copy(pointer, &header, MessageHeader.size) == 0 else { throw .accessViolation }
+    }
+
+    /// The deadline behind a LARGE_INTEGER: NULL is never, 0 is now, negative is relative, positive absolute ([W] RLI-T, OVMM).
+    @inline(__always)
+    static func deadline(_ pointer: UnsafeMutablePointer<LARGE_INTEGER>?) throws(NTStatus) -> Deadline {
+        guard let pointer else { return .never }
+        var ticks: Int64 = 0
+        guard ntlpc_copy(&ticks, pointer, 8) == 0 else { throw .accessViolation }
+        return Deadline(timeout: ticks, monotonicNow: Clock.monotonic, now: NTTime(ticks: Int64(Clock.systemTime)))
+    }
+}
+
+/// The caller's attribute buffers.
+enum AttributeTransfer {
+    /// What the caller attached to a message it sends.
+    struct Sent {
+        var messageContext: UInt64 = 0
+    }
+
+    /// Reads the attributes of a message to send.
+    /// - Throws: `accessViolation`; `invalidParameter` for a valid attribute without room ([R] NW-S); `notImplemented` for
+    ///   attributes that are not carried yet.
+    static func read(_ pointer: UnsafeMutablePointer<ALPC_MESSAGE_ATTRIBUTES>?) throws(NTStatus) -> Sent {
+        guard let pointer else { return Sent() }
+        let head = try CallerMemory.read(pointer)
+        let valid = AttributeSet(rawValue: head.ValidAttributes).intersection(.known)
+        guard head.ValidAttributes & ~head.AllocatedAttributes == 0 else { throw .invalidParameter }
+        guard valid.isDisjoint(with: [.security, .view, .handle, .direct, .workOnBehalf]) else { throw .notImplemented }
+        var sent = Sent()
+        if valid.contains(.context), let offset = MessageAttributes.offset(of: .context, in: AttributeSet(rawValue: head.AllocatedAttributes)) {
+            let context = try CallerMemory.read(UnsafeRawPointer(pointer) + offset, as: ALPC_CONTEXT_ATTR.self)
+            sent.messageContext = UInt64(UInt(bitPattern: context.MessageContext))
+        }
+        return sent
+    }
+
+    /// Writes what a received message has of what the caller allocated; stale bits are overwritten ([W] SOG, PFW).
+    static func write(_ delivery: borrowing Delivery, to pointer: UnsafeMutablePointer<ALPC_MESSAGE_ATTRIBUTES>?) throws(NTStatus) {
+        guard let pointer else { return }
+        var head = try CallerMemory.read(pointer)
+        head.ValidAttributes = 0
+        // A connection request carries no context ([W?] NW-T: only a token).
+        let isConnectionRequest = delivery.header.type & 0xFF == HeaderType.connectionRequest
+        if !isConnectionRequest, let offset = MessageAttributes.offset(of: .context, in: AttributeSet(rawValue: head.AllocatedAttributes)) {
+            var context = ALPC_CONTEXT_ATTR()
+            context.PortContext = UnsafeMutableRawPointer(bitPattern: UInt(delivery.portContext))
+            context.MessageContext = UnsafeMutableRawPointer(bitPattern: UInt(delivery.messageContext))
+            context.Sequence = delivery.sequence
+            context.MessageId = delivery.header.messageID
+            context.CallbackId = UInt32(truncatingIfNeeded: delivery.header.callbackID)
+            try CallerMemory.write(context, to: UnsafeMutableRawPointer(pointer) + offset)
+            head.ValidAttributes = AttributeSet.context.rawValue
+        }
+        try CallerMemory.write(head, to: pointer)
+    }
+
+    /// No message came with attributes: the valid bits say so.
+    static func clear(_ pointer: UnsafeMutablePointer<ALPC_MESSAGE_ATTRIBUTES>?) throws(NTStatus) {
+        guard let pointer else { return }
+        var head = try CallerMemory.read(pointer)
+        head.ValidAttributes = 0
+        try CallerMemory.write(head, to: pointer)
+    }
+}

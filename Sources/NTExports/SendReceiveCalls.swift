@@ -1,0 +1,136 @@
+// NtAlpcSendWaitReceivePort: flags, capture, look up, send, wait, write back.
+
+import CLinuxShims
+import CNTTypes
+import NTObjects
+import NTTypes
+import Ports
+
+/// ALPC_MSGFLG_*: the bits that change what a call does. The low 16 are the kernel's and ignored from user mode ([D] PHNT).
+private enum MessageCallFlags {
+    static let release: ULONG = 0x0001_0000
+    static let sync: ULONG = 0x0002_0000
+    static let internalReject: ULONG = 0x0100_0000
+}
+
+/// Sends, receives, or both.
+///
+/// Without `SendMessage` it receives. A message whose MessageId is 0 is new: a synchronous request (0x20000), a datagram
+/// (0x10000) or an asynchronous request; with another id it is an answer, the last one with 0x10000.
+/// Statuses, in the order of the checks: `INVALID_PARAMETER_2` (sync without a message, with release, or the internal bit),
+/// `LPC_RECEIVE_BUFFER_EXPECTED` (sync without a buffer), `ACCESS_VIOLATION`, `INVALID_PARAMETER` (lengths), `INVALID_HANDLE`,
+/// `OBJECT_TYPE_MISMATCH`, then those of sending and receiving; `TIMEOUT` is a success. `BUFFER_TOO_SMALL` leaves the message queued
+/// and writes the length needed.
+/// Source: behaviour reference 8.5 ([W] OVMM, RLI-T, CSK, PFW, SDKT; disputed points 1, 4, 6, 7).
+@c @implementation
+public func NtAlpcSendWaitReceivePort(
+    _ PortHandle: HANDLE?, _ Flags: ULONG, _ SendMessage: PPORT_MESSAGE?, _ SendMessageAttributes: PALPC_MESSAGE_ATTRIBUTES?,
+    _ ReceiveMessage: PPORT_MESSAGE?, _ BufferLength: PSIZE_T?, _ ReceiveMessageAttributes: PALPC_MESSAGE_ATTRIBUTES?,
+    _ Timeout: PLARGE_INTEGER?
+) -> NTSTATUS {
+    statusBoundary("NtAlpcSendWaitReceivePort") { () throws(NTStatus) -> NTStatus in
+        let isSync = Flags & MessageCallFlags.sync != 0
+        let isRelease = Flags & MessageCallFlags.release != 0
+        if isSync && (SendMessage == nil || isRelease) { throw .invalidParameter2 }
+        if Flags & MessageCallFlags.internalReject != 0 && SendMessage != nil { throw .invalidParameter2 }
+        if isSync && ReceiveMessage == nil { throw .lpcReceiveBufferExpected }
+        let deadline = try MessageCapture.deadline(Timeout)
+        var capacity = Int.max
+        if let BufferLength, ReceiveMessage != nil {
+            var given: SIZE_T = 0
+            guard ntlpc_copy(&given, BufferLength, MemoryLayout<SIZE_T>.size) == 0 else { throw .accessViolation }
+            capacity = Int(min(given, SIZE_T(Int.max)))
+        }
+        guard let SendMessage else {
+            guard ReceiveMessage != nil else { throw .invalidParameter }
+            return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
+                try receive(port, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
+            }
+        }
+        var message = try MessageCapture.message(at: SendMessage, .alpc)
+        if SendMessageAttributes != nil { message.messageContext = try AttributeTransfer.read(SendMessageAttributes).messageContext }
+        return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
+            if isSync {
+                return try exchange(port, message, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
+            }
+            if message.header.messageID == 0 {
+                // A new message must not pretend to be a reply ([W] SDKT).
+                guard message.header.type & 0xFF != HeaderType.reply else { throw .lpcRequestsNotAllowed }
+                let id = try port.post(message, datagram: isRelease)
+                try CallerMemory.write(id, to: UnsafeMutableRawPointer(SendMessage) + 24)
+            } else {
+                try answer(port, message, release: isRelease)
+            }
+            guard ReceiveMessage != nil else { return .success }
+            return try receive(port, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
+        }
+    }
+}
+
+@inline(__always)
+private func answer(_ port: ALPCPort, _ message: OutgoingMessage, release: Bool) throws(NTStatus) {
+    // Reserves do not exist yet, so no reserve id can be known ([W] RLI-T for the status).
+    guard message.header.messageID & 0x8000_0000 == 0 else { throw .objectidNotFound }
+    try port.answer(message, release: release)
+}
+
+private func receive(_ port: ALPCPort, _ buffer: PPORT_MESSAGE?, _ length: PSIZE_T?, _ attributes: PALPC_MESSAGE_ATTRIBUTES?,
+                     _ capacity: Int, _ deadline: Deadline) throws(NTStatus) -> NTStatus {
+    var delivery = Delivery()
+    switch port.receive(capacity: capacity, deadline: port.traits.isWaitable ? .immediate : deadline, into: &delivery) {
+    case .message:
+        do throws(NTStatus) {
+            try MessageCapture.write(delivery, to: buffer)
+            if attributes != nil { try AttributeTransfer.write(delivery, to: attributes) }
+        } catch {
+            port.putBack(&delivery)
+            throw error
+        }
+        ALPCPort.finish(&delivery)
+        return .success
+    case .tooShort(let needed):
+        try CallerMemory.writeIfPresent(SIZE_T(needed), to: length)
+        return .bufferTooSmall
+    case .timedOut:
+        // A waitable port never blocks: whoever finds it empty did not wait for it (section 17, point 11).
+        return port.traits.isWaitable && deadline != .immediate ? .unsuccessful : .timeout
+    case .closed: throw .portClosed
+    case .disconnected: throw port.traits.isWaitable ? .unsuccessful : .portDisconnected
+    case .refused: throw .portConnectionRefused
+    }
+}
+
+/// A synchronous request, or an answer that waits for the next hop.
+@inline(__always)
+private func exchange(_ port: ALPCPort, _ message: OutgoingMessage, _ buffer: PPORT_MESSAGE?, _ length: PSIZE_T?,
+                      _ attributes: PALPC_MESSAGE_ATTRIBUTES?, _ capacity: Int, _ deadline: Deadline) throws(NTStatus) -> NTStatus {
+    var delivery = Delivery()
+    let outcome: ReceiveOutcome
+    if message.header.messageID == 0 {
+        guard message.header.type & 0xFF != HeaderType.reply else { throw .lpcRequestsNotAllowed }
+        outcome = try port.request(message, capacity: capacity, deadline: deadline, into: &delivery)
+    } else {
+        guard message.header.messageID & 0x8000_0000 == 0 else { throw .objectidNotFound }
+        outcome = try port.answerAndWait(message, capacity: capacity, deadline: deadline, into: &delivery)
+    }
+    switch outcome {
+    case .message:
+        do throws(NTStatus) {
+            try MessageCapture.write(delivery, to: buffer)
+            if attributes != nil { try AttributeTransfer.write(delivery, to: attributes) }
+            if let length { try CallerMemory.write(SIZE_T(delivery.count + MessageHeader.size), to: length) }
+        } catch {
+            port.putBack(&delivery)
+            throw error
+        }
+        ALPCPort.finish(&delivery)
+        return .success
+    case .tooShort(let needed):
+        try CallerMemory.writeIfPresent(SIZE_T(needed), to: length)
+        return .bufferTooSmall
+    case .timedOut: return .timeout
+    case .closed: throw .portClosed
+    case .disconnected: throw .portDisconnected
+    case .refused: throw .portConnectionRefused
+    }
+}

@@ -1,0 +1,85 @@
+// NtWaitForSingleObject and NtWaitForMultipleObjects of the native host. See HandleCalls.swift for other hosts.
+//
+// A wait keeps the signal state, not the handle: closing the handle of an object that others wait on does not end the wait.
+// Alertable waits are accepted; a Linux thread gets no APCs, so nothing alerts it.
+
+import CNTTypes
+import LinuxSystem
+import NTObjects
+import NTTypes
+
+private let synchronize: UInt32 = 0x0010_0000 // SYNCHRONIZE
+private let maximumWaitObjects = 64           // MAXIMUM_WAIT_OBJECTS
+
+/// Waits for one object.
+///
+/// `timeout` is in units of 100 ns: NULL waits for ever, negative is relative, positive is a system time, 0 only looks. [D] [I] AA-T
+/// Statuses: STATUS_WAIT_0 (0) when the object was signaled, STATUS_TIMEOUT (0x102); STATUS_ACCESS_VIOLATION for a bad `timeout`;
+/// STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH for an object without signal, STATUS_ACCESS_DENIED without SYNCHRONIZE.
+@c @implementation
+public func NtWaitForSingleObject(_ handle: HANDLE?, _ alertable: BOOLEAN, _ timeout: PLARGE_INTEGER?) -> NTSTATUS {
+    statusBoundary("NtWaitForSingleObject") { () throws(NTStatus) -> NTStatus in
+        try requireNativeHost()
+        let deadline = try captureDeadline(timeout)
+        let state = try signalState(of: handle)
+        return Wait.wait(for: [state], all: false, deadline: deadline) == nil ? .timeout : .success
+    }
+}
+
+/// Waits for one of several objects (WaitAny) or until all are signaled at the same moment (WaitAll).
+///
+/// Statuses: STATUS_WAIT_0 + the lowest index of a signaled object, or STATUS_WAIT_0 for all; STATUS_TIMEOUT;
+/// STATUS_INVALID_PARAMETER_1 for a count of 0 or above 64, STATUS_INVALID_PARAMETER_3 for another wait type;
+/// STATUS_INVALID_PARAMETER_MIX when all are waited for and two handles name one object; and those of NtWaitForSingleObject.
+@c @implementation
+public func NtWaitForMultipleObjects(
+    _ count: ULONG, _ handles: PHANDLE?, _ waitType: WAIT_TYPE, _ alertable: BOOLEAN, _ timeout: PLARGE_INTEGER?
+) -> NTSTATUS {
+    statusBoundary("NtWaitForMultipleObjects") { () throws(NTStatus) -> NTStatus in
+        try requireNativeHost()
+        guard count > 0, count <= ULONG(maximumWaitObjects) else { throw .invalidParameter1 }
+        guard waitType == WaitAll || waitType == WaitAny else { throw .invalidParameter3 }
+        let values = try CallerMemory.array(at: handles, count: Int(count), of: HANDLE?.self)
+        let deadline = try captureDeadline(timeout)
+        var states: [SignalState] = []
+        states.reserveCapacity(values.count)
+        for value in values { states.append(try signalState(of: value)) }
+        if waitType == WaitAll {
+            let distinct = Set(states.map { ObjectIdentifier($0) })
+            guard distinct.count == states.count else { throw .invalidParameterMix }
+        }
+        guard let index = Wait.wait(for: states, all: waitType == WaitAll, deadline: deadline) else { return .timeout }
+        return NTStatus(rawValue: NTSTATUS(index))
+    }
+}
+
+private func signalState(of handle: HANDLE?) throws(NTStatus) -> SignalState {
+    try HandleTable.withAnyObject(handle, access: synchronize) { object, _ throws(NTStatus) in
+        guard let state = object.signal else { throw .objectTypeMismatch }
+        return state
+    }
+}
+
+/// Captures an NT time-out as a deadline: nanoseconds of CLOCK_MONOTONIC, 0 for a NULL pointer (no time-out), 1 for a time that
+/// has passed. A system time is translated now; a clock that is set later does not move the deadline.
+func captureDeadline(_ timeout: PLARGE_INTEGER?) throws(NTStatus) -> UInt64 {
+    guard timeout != nil else { return 0 }
+    return deadline(of: try CallerMemory.read(UnsafeRawPointer(timeout), as: Int64.self))
+}
+
+/// A deadline for an NT time-out in units of 100 ns: see `captureDeadline`.
+func deadline(of timeout: Int64) -> UInt64 {
+    if timeout == 0 { return 1 }
+    let units: UInt64
+    if timeout < 0 {
+        units = timeout.magnitude
+    } else {
+        let now = Clock.systemTime
+        if UInt64(timeout) <= now { return 1 }
+        units = UInt64(timeout) - now
+    }
+    // The largest relative time-out is 29,000 years: it saturates to a deadline that the kernel still takes.
+    let (nanoseconds, overflow) = units.multipliedReportingOverflow(by: 100)
+    let (deadline, late) = Clock.monotonic.addingReportingOverflow(nanoseconds)
+    return overflow || late ? UInt64(Int64.max) : min(deadline, UInt64(Int64.max))
+}

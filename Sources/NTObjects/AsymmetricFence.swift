@@ -1,0 +1,55 @@
+// One side of a fence pays for both.
+//
+// A handle lookup publishes "I use this object" and then looks whether the handle is still open; a close marks the handle and
+// then looks who uses the object. Each needs its store to be seen before its load. Lookups are millions to one close, so the
+// lookup gets by with program order and the close asks the kernel (membarrier) to run a full fence on every processor
+// that runs a thread of this process. Where the kernel refuses, lookups run a fence of their own.
+//
+// Source: Linux, membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED.
+
+import CLinuxShims
+import Synchronization
+
+// membarrier has no wrapper in glibc, and a variadic C function is not imported. With integer arguments the variadic and the plain
+// calling convention are the same on x86-64 and on Arm64 Linux.
+@_extern(c, "syscall")
+private func linuxCall(_ number: Int, _ command: Int, _ flags: Int, _ cpu: Int) -> Int
+
+#if arch(x86_64)
+private let membarrierNumber = 324
+#else
+private let membarrierNumber = 283
+#endif
+
+/// The two sides of the asymmetric fence.
+enum AsymmetricFence {
+    private static let privateExpedited = 1 << 3
+    private static let registerPrivateExpedited = 1 << 4
+
+    /// 1 once the kernel has agreed to do the work. Until then, and where it refuses, the light side is a full fence.
+    private static let registered = Atomic<UInt32>(0)
+
+    /// Asks the kernel. Has to be done again in the child of a fork only because the answer is cheap; the registration is kept.
+    static func register() {
+        // ORDER: relaxed. A thread that still sees 0 runs the stronger fence.
+        if linuxCall(membarrierNumber, registerPrivateExpedited, 0, 0) == 0 { registered.store(1, ordering: .relaxed) }
+    }
+
+    /// Between the store and the load of the frequent side.
+    ///
+    /// With the kernel's help nothing is needed but program order, and that the compiler keeps: it moves no acquiring load
+    /// over a releasing store that comes earlier in the text.
+    @inline(__always)
+    static func light() {
+        if registered.load(ordering: .relaxed) == 0 { atomicMemoryFence(ordering: .sequentiallyConsistent) }
+    }
+
+    /// Between the store and the load of the rare side: afterwards every other thread either has its store visible here or
+    /// will see ours.
+    static func heavy() {
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
+        guard registered.load(ordering: .relaxed) != 0 else { return }
+        // A registered process is refused only when the kernel is out of memory for its processor mask: it succeeds soon.
+        while linuxCall(membarrierNumber, privateExpedited, 0, 0) != 0 { ntlpc_cpu_relax() }
+    }
+}

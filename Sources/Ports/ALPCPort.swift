@@ -1,0 +1,140 @@
+// A port: what a port handle names. Its kind decides what it may do; the work is done elsewhere.
+//
+//   connection port            named, or unnamed and unreachable; servers receive from it
+//   server communication port  one for each accepted client; shares the connection port's queues
+//   client communication port  made by a connect; shares the queues of its process's link to the server
+//   unconnected port           made without a name by LPC; talks to itself
+
+import CLinuxShims
+import CNTTypes
+import CWireFormat
+import LinuxSystem
+import NTObjects
+import NTTypes
+import Synchronization
+import Tracing
+import Transport
+
+/// What a port was made with: ALPC_PORT_ATTRIBUTES, or the limits of an LPC create.
+public struct PortTraits: Sendable {
+    public var attributes = PortAttributes.standard
+    /// LPC: bytes of connection information.
+    public var maxConnectInfo: UInt32 = 0
+    /// Made by an LPC call.
+    public var isLegacy = false
+
+    public init() {}
+
+    public var flags: UInt32 { attributes.givenFlags }
+    public var maxMessageLength: UInt32 { UInt32(truncatingIfNeeded: attributes.maxMessageLength) }
+    public var isWaitable: Bool { attributes.flags.contains(.waitable) }
+    public static let allowRequests = PortFlags.allowLPCRequests.rawValue
+}
+
+/// A port object.
+public final class ALPCPort: KernelObject, @unchecked Sendable {
+    enum Role {
+        case connection(ConnectionPort)
+        case server(Connection)
+        case client(Connection, ClientLink)
+        case unconnected
+    }
+
+    let role: Role
+    let queues: PortQueues
+    public let traits: PortTraits
+    let connection: Connection?
+    private let fullName: String?
+    private var pump: (watch: PortPump, key: UInt64, epoll: Descriptor)?
+    private let disconnectedFlag = Atomic<Bool>(false)
+
+    init(_ role: Role, queues: PortQueues, traits: PortTraits, name: String? = nil) {
+        self.role = role
+        self.queues = queues
+        self.traits = traits
+        fullName = name
+        switch role {
+        case .server(let connection), .client(let connection, _): self.connection = connection
+        case .connection, .unconnected: connection = nil
+        }
+        super.init(kind: .port)
+    }
+
+    public override var objectName: String? { fullName }
+
+    public override func describe() -> String {
+        let kindName = switch role {
+        case .connection: "connection port"
+        case .server: "server communication port"
+        case .client: "client communication port"
+        case .unconnected: "unconnected port"
+        }
+        let peer = connection.map { " connection=\($0.number) peer=\($0.link.peer.pid) state=\($0.state)" } ?? ""
+        return "ALPC \(kindName) flags=0x\(String(traits.flags, radix: 16)) limit=\(traits.maxMessageLength)" + (fullName.map { " name=\($0)" } ?? "") + peer
+    }
+
+    public override func lastHandleClosed() {
+        Trace.note(.ports, "closed: \(describe())")
+        if let pump {
+            do throws(NTStatus) {
+                try PortProcess.current().watcher.remove(pump.epoll, key: pump.key)
+            } catch {
+                // Without a watcher there is nothing to remove it from.
+            }
+        }
+        switch role {
+        case .connection(let port): PortRundown.closeConnectionPort(port)
+        case .server(let connection): PortRundown.closeServerPort(connection, queues)
+        case .client(let connection, let link): PortRundown.closeClientPort(connection, link)
+        case .unconnected: queues.change { $0.isClosed = true }
+        }
+    }
+
+    /// Makes the handle's state follow the queue from now on.
+    func beginSignaling() throws(NTStatus) {
+        guard traits.isWaitable else { return }
+        let bells = queues.change { state -> PortQueues.Bells? in
+            state.waitablePorts.removeAll { $0.port == nil }
+            state.waitablePorts.append(WaitablePort(port: self))
+            return state.listen()
+        }
+        guard let bells else { throw .insufficientResources }
+        let watch = PortPump(queues)
+        let watcher = try PortProcess.current().watcher
+        do throws(Errno) {
+            pump = (watch, try watcher.add(bells.epoll, watch), bells.epoll)
+        } catch {
+            throw NTStatus(error)
+        }
+        queues.pump()
+    }
+
+    /// What a receive on this port takes.
+    @inline(__always)
+    var filter: ReceiveFilter { ReceiveFilter(connection: connection) }
+
+    /// Marks the port as disconnected by its own process.
+    /// - Throws: `portDisconnected` the second time ([W] SOG).
+    /// - Parameter flags: 0, or 1 (do not flush the pending queue at close); others `invalidParameter` (section 17, point 18).
+    public func disconnect(flags: UInt32) throws(NTStatus) {
+        guard flags & ~1 == 0 else { throw .invalidParameter }
+        guard !disconnectedFlag.exchange(true, ordering: .acquiringAndReleasing) else { throw .portDisconnected }
+        switch role {
+        case .client(let connection, let link): try PortRundown.disconnectClientPort(connection, link)
+        case .server(let connection): try PortRundown.disconnectServerPort(connection, queues)
+        case .connection, .unconnected: break
+        }
+    }
+
+    var isDisconnected: Bool { disconnectedFlag.load(ordering: .acquiring) }
+
+    /// AlpcBasicInformation: flags, messages received so far, context.
+    public func basicInformation() -> (flags: UInt32, sequence: UInt32, context: UInt64) {
+        let sequence = queues.lock.withLock { $0.sequence }
+        return (traits.flags, sequence, connection.map { connection in queues.lock.withLock { _ in connection.portContext } } ?? 0)
+    }
+
+    public var isConnectionPort: Bool { if case .connection = role { true } else { false } }
+    public var isServerPort: Bool { if case .server = role { true } else { false } }
+    public var isClientPort: Bool { if case .client = role { true } else { false } }
+}

@@ -1,0 +1,340 @@
+// Who hears whom: what each side does with the frames that the other side's ring brings. All of it runs under the lock of the
+// queues. A frame that no honest peer sends ends the link: these functions return false.
+
+import CLinuxShims
+import CWireFormat
+import LinuxSystem
+import NTTypes
+import Transport
+
+extension QueueState {
+    /// Queues a message with its own copy of the payload.
+    @discardableResult
+    mutating func enqueue(_ header: MessageHeader, _ payload: UnsafeRawPointer?, connection: Connection?, context: UInt64 = 0) -> MessagePointer {
+        let record = pool.make()
+        record.pointee.header = header
+        record.pointee.connection = connection
+        record.pointee.messageContext = context
+        record.pointee.state = .queued
+        if let payload { record.pointee.payload = StagingMemory.copy(payload, Int(header.dataLength)) }
+        main.append(record)
+        return record
+    }
+
+    /// Queues the notice that a message was cancelled: its id, no data ([W] OVMM, PFW).
+    mutating func enqueueCancelNotice(for header: MessageHeader, connection: Connection?) {
+        var notice = header
+        notice.setLength(0)
+        notice.type = HeaderType.cancelled
+        notice.dataInfoOffset = 0
+        enqueue(notice, nil, connection: connection)
+    }
+
+    // MARK: The server's side
+
+    mutating func takeFromClient(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ entry: LinkEntry) -> Bool {
+        switch frame.kind {
+        case FrameKind.message: return takeMessage(frame, payload, entry)
+        case FrameKind.answer: return takeAnswerFromClient(frame, payload, entry)
+        case FrameKind.connect: return takeConnect(frame, payload, entry)
+        case FrameKind.cancel:
+            takeCancelFromClient(frame, entry)
+            return true
+        case FrameKind.close:
+            entry.closingsSeen &+= 1
+            if let connection = entry.connection(frame.connection) {
+                runDown(connection, forget: true)
+            }
+            return true
+        case FrameKind.threadDied:
+            guard frame.length == 8, let connection = entry.connection(frame.connection) else { return frame.length == 8 }
+            var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+            header.type = HeaderType.clientDied
+            header.setLength(8)
+            header.clientProcess = entry.ntProcess
+            if connection.state == .open { enqueue(header, payload, connection: connection) }
+            return true
+        default:
+            return false
+        }
+    }
+
+    private mutating func takeMessage(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ entry: LinkEntry) -> Bool {
+        guard Int(frame.length) <= MessageHeader.largestPayload else { return false }
+        guard let connection = entry.connection(frame.connection), connection.state == .open else {
+            answerSlot(entry.link, frame.slot, frame.turn, .portDisconnected)
+            return true
+        }
+        guard let header = admit(frame, entry, connection) else { return true }    // admit has broken the link
+        let record = enqueue(header, payload, connection: connection)
+        record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
+        if header.type & HeaderFlags.continuation != 0 {
+            record.pointee.slot = frame.slot
+            record.pointee.turn = frame.turn
+            guard entry.table.insert(record) else {
+                discard(record)
+                return false
+            }
+        }
+        return true
+    }
+
+    /// The answer to a message that this side sent, or that it answered without release.
+    private mutating func takeAnswerFromClient(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ entry: LinkEntry) -> Bool {
+        let sent = unsafeBitCast(frame.header, to: MessageHeader.self)
+        guard Int(frame.length) <= MessageHeader.largestPayload else { return false }
+        guard let record = entry.table.find(sent.messageID), record.pointee.state == .away, let connection = record.pointee.connection,
+              connection.number == frame.connection else {
+            // Late: this side gave the message up.
+            answerSlot(entry.link, frame.slot, frame.turn, .requestCanceled)
+            return true
+        }
+        settleAnswer(record, frame, sent, payload, process: entry.ntProcess)
+        return true
+    }
+
+    /// Queues the answer to a message of this side, in the message's own record.
+    private mutating func settleAnswer(_ record: MessagePointer, _ frame: ntlpc_frame, _ sent: MessageHeader, _ payload: UnsafeRawPointer, process: UInt64) {
+        let release = frame.flags & FrameFlags.release != 0
+        callbackSerial &+= 1
+        record.pointee.header = sent
+        record.pointee.header.setLength(Int(frame.length))
+        record.pointee.header.type = release ? HeaderType.reply : HeaderType.request | HeaderFlags.continuation
+        record.pointee.header.clientProcess = process
+        record.pointee.header.callbackID = UInt64(callbackSerial)
+        record.pointee.payload = StagingMemory.copy(payload, Int(frame.length))
+        record.pointee.slot = frame.slot
+        record.pointee.turn = frame.turn
+        record.pointee.isRelease = release
+        record.pointee.state = .queued
+        if release { unlist(record) }
+        main.append(record)
+    }
+
+    private mutating func takeConnect(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ entry: LinkEntry) -> Bool {
+        let prefix = MemoryLayout<ntlpc_connect>.size
+        guard Int(frame.length) >= prefix, Int(frame.length) - prefix <= MessageHeader.largestPayload else { return false }
+        let terms = payload.loadUnaligned(as: ntlpc_connect.self)
+        let legacy = frame.flags & FrameFlags.legacy != 0
+        let connection = Connection(entry: entry, number: frame.connection, state: .requested, isLegacy: legacy,
+                                    peerFlags: terms.port_flags, peerLimit: terms.max_message_length)
+        guard entry.add(connection) else { return false }
+        var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+        guard MessageID.isWellFormed(header.messageID), MessageID.link(of: header.messageID) == entry.link.number,
+              header.messageID & MessageID.fromServer == 0 else { return false }
+        header.setLength(Int(frame.length) - prefix)
+        header.type = HeaderType.connectionRequest | HeaderFlags.continuation
+        header.clientProcess = entry.ntProcess
+        callbackSerial &+= 1
+        // In an LPC connection request this is the size of the client's view ([R] ROS-LPC); views are not here yet.
+        header.callbackID = legacy ? 0 : UInt64(callbackSerial)
+        connection.requestID = header.messageID
+        connection.requestSlot = frame.slot
+        connection.requestTurn = frame.turn
+        let record = enqueue(header, payload + prefix, connection: connection)
+        record.pointee.slot = frame.slot
+        record.pointee.turn = frame.turn
+        record.pointee.isLegacy = legacy
+        guard entry.table.insert(record) else {
+            discard(record)
+            return false
+        }
+        return true
+    }
+
+    /// The client's caller gave up: a time-out, or the death of its thread.
+    private mutating func takeCancelFromClient(_ frame: ntlpc_frame, _ entry: LinkEntry) {
+        let id = unsafeBitCast(frame.header, to: MessageHeader.self).messageID
+        guard let record = entry.table.find(id), record.pointee.connection?.number == frame.connection else { return }
+        answerSlot(of: record, .requestCanceled)
+        switch record.pointee.state {
+        case .queued:
+            // Never received: gone without a trace (section 17, point 28).
+            if record.pointee.isConnectionRequest, let connection = record.pointee.connection { entry.remove(connection) }
+            discard(record)
+        case .held, .away:
+            if record.pointee.isConnectionRequest { record.pointee.connection?.state = .disconnected }
+            record.pointee.state = .cancelled
+        case .cancelled:
+            break
+        }
+    }
+
+    /// The client's end of a connection is gone. The server learns of each of its messages, then of the end ([W] OVMM, PFW).
+    mutating func runDown(_ connection: Connection, forget: Bool) {
+        let entry = connection.entry
+        let wasOpen = connection.state == .open || connection.state == .accepted
+        let wasOver = connection.state == .disconnected || connection.state == .closed
+        connection.state = .disconnected
+        if forget { entry.remove(connection) }
+        if wasOver { return }
+        var record = main.first
+        while let current = record {
+            record = current.pointee.next
+            guard current.pointee.connection === connection else { continue }
+            giveUpQueued(current, connection)
+        }
+        for held in entry.table.all where held.pointee.connection === connection { giveUpHeld(held, connection) }
+        if wasOpen {
+            var header = MessageHeader()
+            header.type = HeaderType.portClosed
+            header.setLength(8)
+            header.clientProcess = entry.ntProcess
+            header.messageID = MessageID.make(link: entry.link.number, number: 0, server: true)
+            // The create time of the client's process is not known here: the time it was met stands in (section 17, point 22).
+            var time = Clock.systemTime
+            enqueue(header, &time, connection: connection)
+        }
+    }
+
+    /// A message that nobody has received yet: the payload is lost, a notice remains.
+    private mutating func giveUpQueued(_ record: MessagePointer, _ connection: Connection) {
+        let type = record.pointee.header.type & 0xFF
+        switch type {
+        case HeaderType.request, HeaderType.datagram:
+            if connection.isLegacy || record.pointee.isSynchronous {
+                discard(record)
+            } else {
+                if let payload = record.pointee.payload { StagingMemory.free(payload) }
+                record.pointee.payload = nil
+                unlist(record)
+                record.pointee.header.type = HeaderType.cancelled
+                record.pointee.header.setLength(0)
+            }
+        case HeaderType.connectionRequest:
+            discard(record)
+        default:
+            break   // notices and answers are still news
+        }
+    }
+
+    private mutating func giveUpHeld(_ record: MessagePointer, _ connection: Connection) {
+        switch record.pointee.state {
+        case .held:
+            record.pointee.slot = WireLayout.noSlot
+            record.pointee.state = .cancelled
+            if !connection.isLegacy { enqueueCancelNotice(for: record.pointee.header, connection: connection) }
+        case .away:
+            // A question of this side that will never be answered: its waiter must know.
+            record.pointee.state = .cancelled
+            if record.pointee.isReserved {
+                record.pointee.header.type = HeaderType.cancelled
+                record.pointee.header.setLength(0)
+                record.pointee.state = .queued
+                unlist(record)
+                main.append(record)
+            }
+        case .queued, .cancelled:
+            break
+        }
+    }
+
+    // MARK: The client's side
+
+    mutating func takeFromServer(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ entry: LinkEntry) -> Bool {
+        guard Int(frame.length) <= MessageHeader.largestPayload + MemoryLayout<ntlpc_accepted>.size else { return false }
+        if frame.kind == FrameKind.close || frame.kind == FrameKind.accepted || frame.kind == FrameKind.refused { entry.closingsSeen &+= 1 }
+        guard let connection = entry.connection(frame.connection) else { return true }     // closed here, and the server does not know yet
+        switch frame.kind {
+        case FrameKind.message:
+            guard Int(frame.length) <= MessageHeader.largestPayload else { return false }
+            return takeQuestion(frame, payload, connection)
+        case FrameKind.answer:
+            guard Int(frame.length) <= MessageHeader.largestPayload else { return false }
+            takeAnswerFromServer(frame, payload, connection)
+            return true
+        case FrameKind.cancel:
+            let header = unsafeBitCast(frame.header, to: MessageHeader.self)
+            expected.removeValue(forKey: header.messageID)
+            enqueueCancelNotice(for: header, connection: connection)
+            return true
+        case FrameKind.accepted:
+            guard Int(frame.length) >= MemoryLayout<ntlpc_accepted>.size else { return false }
+            takeAccepted(frame, payload, connection)
+            return true
+        case FrameKind.refused:
+            if connection.state == .requested { connection.state = .refused }
+            return true
+        case FrameKind.close:
+            serverLeft(connection)
+            return true
+        default:
+            return false
+        }
+    }
+
+    private mutating func takeQuestion(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ connection: Connection) -> Bool {
+        guard let header = admit(frame, connection.entry, connection) else { return true }
+        let record = enqueue(header, payload, connection: connection)
+        record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
+        if header.type & HeaderFlags.continuation != 0 && !connection.entry.table.insert(record) {
+            discard(record)
+            return false
+        }
+        return true
+    }
+
+    private mutating func takeAnswerFromServer(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ connection: Connection) {
+        let sent = unsafeBitCast(frame.header, to: MessageHeader.self)
+        if let record = connection.entry.table.find(sent.messageID), record.pointee.state == .away {
+            settleAnswer(record, frame, sent, payload, process: connection.entry.ntProcess)
+            return
+        }
+        guard let waiting = expected[sent.messageID], waiting.connection === connection else { return }
+        let release = frame.flags & FrameFlags.release != 0
+        var header = sent
+        header.setLength(Int(frame.length))
+        header.clientProcess = connection.entry.ntProcess
+        header.type = release ? HeaderType.reply : HeaderType.request | HeaderFlags.continuation
+        let record = enqueue(header, payload, connection: connection, context: waiting.context)
+        if release {
+            expected.removeValue(forKey: sent.messageID)
+        } else if !connection.entry.table.insert(record) {
+            discard(record)
+        }
+    }
+
+    private mutating func takeAccepted(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ connection: Connection) {
+        guard connection.state == .requested else { return }
+        let terms = payload.loadUnaligned(as: ntlpc_accepted.self)
+        open(connection, terms)
+        var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+        header.setLength(Int(frame.length) - MemoryLayout<ntlpc_accepted>.size)
+        header.type = HeaderType.connectionReply
+        header.messageID = connection.requestID
+        header.clientProcess = connection.entry.ntProcess
+        enqueue(header, payload + MemoryLayout<ntlpc_accepted>.size, connection: connection)
+    }
+
+    /// The server's terms become the connection's.
+    mutating func open(_ connection: Connection, _ terms: ntlpc_accepted) {
+        connection.state = .open
+        connection.peerFlags = terms.port_flags
+        connection.peerLimit = min(terms.max_message_length, UInt32(MessageHeader.largestTotal))
+    }
+
+    /// The server gave up this connection or is gone.
+    mutating func serverLeft(_ connection: Connection) {
+        switch connection.state {
+        case .requested:
+            // The listener vanished under a pending connect: a notice with the request's id and the client's own ids ([W?] NW-T).
+            connection.state = .disconnected
+            if connection.requestSlot == WireLayout.noSlot {
+                var header = MessageHeader()
+                header.messageID = connection.requestID
+                header.clientProcess = connection.requestProcess
+                header.clientThread = connection.requestThread
+                enqueueCancelNotice(for: header, connection: connection)
+            }
+        case .accepted, .open:
+            connection.state = .disconnected
+        case .refused, .disconnected, .closed:
+            return
+        }
+        connection.entry.link.slots.interrupt(connection: connection.number, .disconnected)
+        for id in expected.filter({ $0.value.connection === connection }).keys { expected.removeValue(forKey: id) }
+        for held in connection.entry.table.all where held.pointee.connection === connection && held.pointee.state != .queued {
+            held.pointee.state = .cancelled
+        }
+    }
+}

@@ -1,0 +1,174 @@
+// A message that this process keeps: queued, held by a receiver who owes an answer, or with the other side.
+//
+// Records live in memory of their own, outside reference counting, because every request passes through one; all of them
+// are reached only under the lock of the queues that own them.
+
+import CLinuxShims
+import Transport
+
+/// Where a message is in its life.
+enum MessageState: UInt8 {
+    /// In the main queue: sent, not yet received.
+    case queued
+    /// In NT's pending queue: received, and the receiver owes an answer.
+    case held
+    /// The answer went out without release: the other side may answer again.
+    case away
+    /// Given up by its sender. The next use of its id says so, once.
+    case cancelled
+}
+
+/// One message.
+struct MessageRecord {
+    var header = MessageHeader()
+    /// Own memory with the payload, while nobody has taken it.
+    var payload: UnsafeMutableRawPointer?
+    var connection: Connection?
+    var previous: MessagePointer?
+    var next: MessagePointer?
+    /// Where the sender waits, if it does.
+    var slot = WireLayout.noSlot
+    var turn: UInt32 = 0
+    var state = MessageState.queued
+    /// Queued for the thread that waits for this very message, and for nobody else.
+    var isReserved = false
+    /// The table of its link knows it.
+    var isListed = false
+    var isLegacy = false
+    var isRelease = false
+    /// The reader's own value, given back with the answer.
+    var messageContext: UInt64 = 0
+
+    var isConnectionRequest: Bool { header.type & 0xFF == HeaderType.connectionRequest }
+    var isSynchronous: Bool { slot != WireLayout.noSlot }
+}
+
+typealias MessagePointer = UnsafeMutablePointer<MessageRecord>
+
+/// Makes and recycles records. Guarded by the lock of the queues.
+struct MessagePool: ~Copyable {
+    private var free: MessagePointer?
+
+    mutating func make() -> MessagePointer {
+        if let record = free {
+            free = record.pointee.next
+            record.pointee.next = nil
+            return record
+        }
+        let record = MessagePointer.allocate(capacity: 1)
+        record.initialize(to: MessageRecord())
+        return record
+    }
+
+    /// The record must be in no queue and no table.
+    mutating func release(_ record: MessagePointer) {
+        if let payload = record.pointee.payload { ntlpc_free(payload) }
+        record.pointee.payload = nil
+        record.pointee.connection = nil
+        record.pointee.slot = WireLayout.noSlot
+        record.pointee.turn = 0
+        record.pointee.state = .queued
+        record.pointee.isReserved = false
+        record.pointee.isListed = false
+        record.pointee.isLegacy = false
+        record.pointee.isRelease = false
+        record.pointee.messageContext = 0
+        record.pointee.previous = nil
+        record.pointee.next = free
+        free = record
+    }
+
+    deinit {
+        var record = free
+        while let current = record {
+            record = current.pointee.next
+            current.deinitialize(count: 1)
+            current.deallocate()
+        }
+    }
+}
+
+/// Messages in the order of their arrival.
+struct MessageList {
+    private(set) var first: MessagePointer?
+    private(set) var last: MessagePointer?
+    private(set) var count = 0
+
+    @inline(__always)
+    var isEmpty: Bool { first == nil }
+
+    mutating func append(_ record: MessagePointer) {
+        record.pointee.previous = last
+        record.pointee.next = nil
+        if let last { last.pointee.next = record } else { first = record }
+        last = record
+        count += 1
+    }
+
+    /// Puts a message back where it was taken from.
+    mutating func prepend(_ record: MessagePointer) {
+        record.pointee.previous = nil
+        record.pointee.next = first
+        if let first { first.pointee.previous = record } else { last = record }
+        first = record
+        count += 1
+    }
+
+    mutating func remove(_ record: MessagePointer) {
+        if let previous = record.pointee.previous { previous.pointee.next = record.pointee.next } else { first = record.pointee.next }
+        if let next = record.pointee.next { next.pointee.previous = record.pointee.previous } else { last = record.pointee.previous }
+        record.pointee.previous = nil
+        record.pointee.next = nil
+        count -= 1
+    }
+
+    /// The first message that `matches` takes.
+    func first(where matches: (MessagePointer) -> Bool) -> MessagePointer? {
+        var record = first
+        while let current = record {
+            if matches(current) { return current }
+            record = current.pointee.next
+        }
+        return nil
+    }
+}
+
+/// The live messages of one link by id. Ids that are alive together are mostly near each other, so a small table without
+/// collisions does; it grows when two meet.
+struct MessageTable {
+    private var places: [MessagePointer?] = Array(repeating: nil, count: 64)
+
+    @inline(__always)
+    func find(_ id: UInt32) -> MessagePointer? {
+        guard let record = places[MessageID.key(of: id) & (places.count - 1)], record.pointee.header.messageID == id else { return nil }
+        return record
+    }
+
+    /// False when a live message has that id already.
+    mutating func insert(_ record: MessagePointer) -> Bool {
+        let key = MessageID.key(of: record.pointee.header.messageID)
+        while let other = places[key & (places.count - 1)] {
+            if MessageID.key(of: other.pointee.header.messageID) == key { return false }
+            grow()
+        }
+        places[key & (places.count - 1)] = record
+        record.pointee.isListed = true
+        return true
+    }
+
+    mutating func remove(_ record: MessagePointer) {
+        guard record.pointee.isListed else { return }
+        let key = MessageID.key(of: record.pointee.header.messageID)
+        if places[key & (places.count - 1)] == record { places[key & (places.count - 1)] = nil }
+        record.pointee.isListed = false
+    }
+
+    private mutating func grow() {
+        var larger: [MessagePointer?] = Array(repeating: nil, count: places.count * 2)
+        for case let record? in places { larger[MessageID.key(of: record.pointee.header.messageID) & (larger.count - 1)] = record }
+        places = larger
+    }
+
+    /// Every live message; a copy, so that the table may change meanwhile.
+    var all: [MessagePointer] { places.compactMap { $0 } }
+}

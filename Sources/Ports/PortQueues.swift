@@ -1,0 +1,376 @@
+// What a connection port and its communication ports receive from, or the client ports of one link: a main queue, the rings
+// that feed it, and the threads that wait.
+//
+// Locking. One lock guards everything reached from `QueueState`. It is held across no wait, no wake of a peer and no access to
+// caller memory: what must happen afterwards is put into `Aftermath` and done when the lock is free. At most one such lock
+// is held at a time; before it come the handle table, after it only the producer lock of a link, never both ways.
+//
+// Waiting. A message goes from a ring to a receiver in one step when somebody is there, otherwise through the main queue.
+//   - A ring is hot while its doorbell is not armed: whoever receives next looks at it. A thread that leaves while others
+//     wait, or when too many rings are hot, arms them; a ring that cannot be armed has frames, which are taken first.
+//   - Receivers of any message sleep in epoll. A receiver of one connection's messages sleeps there only when nobody else does;
+//     otherwise it is parked on a word of its own, and whoever finds its message wakes it.
+//   - Whoever leaves hands over: a message that others may take wakes one of them; the last thread to leave epoll sends a
+//     parked one there.
+
+import CLinuxShims
+import CWireFormat
+import LinuxSystem
+import NTTypes
+import Synchronization
+import Tracing
+import Transport
+
+/// Which messages a receiver takes.
+struct ReceiveFilter {
+    /// Messages of this connection only; nil takes those of all.
+    var connection: Connection?
+    /// The answer to this very message, which nobody else may take.
+    var answerTo: UInt32 = 0
+
+    static var any: ReceiveFilter { ReceiveFilter(connection: nil) }
+
+    @inline(__always)
+    func takes(_ record: MessagePointer) -> Bool {
+        if answerTo != 0 { return record.pointee.isReserved && record.pointee.header.messageID == answerTo }
+        return !record.pointee.isReserved && (connection == nil || record.pointee.connection === connection)
+    }
+
+    @inline(__always)
+    var isNarrow: Bool { answerTo != 0 || connection != nil }
+}
+
+/// A message on its way to a receiver. The payload is private memory: the thread's staging buffer or `owned`.
+public struct Delivery {
+    public var header = MessageHeader()
+    public var payload: UnsafeRawPointer?
+    public var count = 0
+    /// To be freed, or put back with the message, by whoever ends the delivery.
+    var owned: UnsafeMutableRawPointer?
+    /// The message if it lives on: its receiver owes an answer.
+    var record: MessagePointer?
+    var connection: Connection?
+    public var portContext: UInt64 = 0
+    public var messageContext: UInt64 = 0
+    public var sequence: UInt32 = 0
+
+    public init() {}
+}
+
+/// How a receive ended.
+public enum ReceiveOutcome: Sendable {
+    case message
+    /// The first message needs this many bytes; it stays queued.
+    case tooShort(Int)
+    case timedOut
+    /// The port was closed by another thread.
+    case closed
+    /// Nothing is queued and nothing will come: the peer is gone.
+    case disconnected
+    case refused
+}
+
+/// A thread that sleeps on a word of its own.
+final class ParkedReceiver: @unchecked Sendable {
+    let filter: ReceiveFilter
+    let word = Atomic<UInt32>(0)
+    init(_ filter: ReceiveFilter) { self.filter = filter }
+
+    func signal() {
+        // ORDER: release. Pairs with the acquire load in `PortQueues.park`.
+        word.store(1, ordering: .releasing)
+        Futex.wake(futexAddress(of: word), shared: false)
+    }
+}
+
+/// What to do when the lock is free again.
+struct Aftermath {
+    var wakes: [ParkedReceiver] = []
+    var nudge = false
+    var statuses: [(link: Link, slot: UInt32, turn: UInt32, status: NTStatus)] = []
+    var breaks: [LinkEntry] = []
+    var frees: [UnsafeMutableRawPointer] = []
+
+    @inline(__always)
+    var isEmpty: Bool { !nudge && wakes.isEmpty && statuses.isEmpty && breaks.isEmpty && frees.isEmpty }
+}
+
+extension Deadline {
+    @inline(__always)
+    var isPoll: Bool { self == .immediate }
+    var hasPassed: Bool { hasPassed(monotonicNow: Clock.monotonic) }
+    @inline(__always)
+    var nanoseconds: UInt64 { monotonicNanoseconds }
+}
+
+/// The queues of a server's connection port, or of a client link.
+final class PortQueues: @unchecked Sendable {
+    /// Rings that may stay hot when a receiver leaves and nobody waits.
+    static let hotLimit = 4
+    /// A wait looks again after this long: heals a kick that was lost with a thread.
+    static let lookAgain: UInt64 = 2_000_000_000
+
+    let lock: FutexLock<QueueState>
+    let isServer: Bool
+
+    init(server: Bool) {
+        isServer = server
+        lock = FutexLock(QueueState(isServer: server))
+    }
+
+    // MARK: Changing the state
+
+    /// Runs `body` under the lock, hands over what it queued, and does afterwards what must not be done inside.
+    func change<Result, Failure: Error>(_ body: (inout QueueState) throws(Failure) -> Result) throws(Failure) -> Result {
+        var aftermath = Aftermath()
+        defer { perform(aftermath) }
+        return try lock.withLock { (state) throws(Failure) -> Result in
+            defer {
+                state.handOver(leaving: false)
+                aftermath = state.takeAftermath()
+            }
+            return try body(&state)
+        }
+    }
+
+    func perform(_ aftermath: Aftermath) {
+        if !aftermath.isEmpty { performSlowly(aftermath) }
+    }
+
+    @inline(never)
+    private func performSlowly(_ aftermath: Aftermath) {
+        for one in aftermath.statuses {
+            var reply = ntlpc_reply()
+            reply.kind = FrameKind.status
+            reply.detail = UInt32(bitPattern: one.status.rawValue)
+            one.link.replies.publish(&reply, payload: nil, slot: one.slot, turn: one.turn)
+        }
+        for waiter in aftermath.wakes { waiter.signal() }
+        if aftermath.nudge { nudge() }
+        for memory in aftermath.frees { StagingMemory.free(memory) }
+        for entry in aftermath.breaks { PortRundown.linkBroke(entry, of: self) }
+        updateSignals()
+    }
+
+    // MARK: Waiting
+
+    /// The epoll set and the descriptor that wakes its sleepers; made when somebody first has to sleep.
+    struct Bells: Sendable {
+        let epoll: Descriptor
+        let nudge: Descriptor
+    }
+
+    static let nudgeKey = UInt64.max
+
+    private func nudge() {
+        if let bells = lock.withLock({ $0.bells }) { EventFd.kick(bells.nudge) }
+    }
+
+    /// Takes the next message that `filter` takes. `capacity` counts the whole message.
+    @inline(__always)
+    func receive(_ filter: ReceiveFilter, capacity: Int, deadline: Deadline, into delivery: inout Delivery) -> ReceiveOutcome {
+        let staging = StagingMemory.ofThread()
+        let outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
+        if case .message = outcome.result, outcome.isClean { return .message }
+        return receiveSlowly(filter, capacity: capacity, deadline: deadline, staging: staging, first: outcome, into: &delivery)
+    }
+
+    @inline(never)
+    private func receiveSlowly(_ filter: ReceiveFilter, capacity: Int, deadline: Deadline, staging: UnsafeMutableRawPointer,
+                               first: QueueState.TakeOutcome, into delivery: inout Delivery) -> ReceiveOutcome {
+        var outcome = first
+        var hasSpun = false
+        while true {
+            switch outcome.result {
+            case .message:
+                perform(lock.withLock { state in
+                    state.handOver(leaving: true)
+                    return state.takeAftermath()
+                })
+                updateSignals()
+                return .message
+            case .tooShort, .closed, .disconnected, .refused:
+                perform(lock.withLock { state in
+                    state.handOver(leaving: true)
+                    return state.takeAftermath()
+                })
+                updateSignals()
+                return outcome.result
+            case .timedOut:
+                break
+            }
+            if deadline.isPoll {
+                if lock.withLock({ $0.heatNews() }) {
+                    outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
+                    if case .timedOut = outcome.result {} else { continue }
+                }
+                perform(lock.withLock { state in
+                    state.handOver(leaving: true)
+                    return state.takeAftermath()
+                })
+                return .timedOut
+            }
+            if !hasSpun {
+                hasSpun = true
+                if spin(deadline) {
+                    outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
+                    continue
+                }
+            }
+            if deadline.hasPassed { return leaveEmptyHanded() }
+            sleep(filter, deadline)
+            if Spin.mode == .always { hasSpun = false }
+            outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
+        }
+    }
+
+    private func leaveEmptyHanded() -> ReceiveOutcome {
+        perform(lock.withLock { state in
+            state.handOver(leaving: true)
+            return state.takeAftermath()
+        })
+        return .timedOut
+    }
+
+    /// Looks at the hot rings for a while. One thread at a time does so.
+    private func spin(_ deadline: Deadline) -> Bool {
+        let watched = lock.withLock { state -> LinkEntry? in
+            guard !state.isSpinning, state.hot.count == 1, state.sleepers == 0 else { return nil }
+            state.isSpinning = true
+            return state.hot[0]
+        }
+        guard let watched else { return false }
+        let thread = ntlpc_thread_current()
+        let (word, position) = watched.link.consumer.watched
+        var found = false
+        if Spin.isWorthwhile(thread, peerCPU: watched.link.consumer.producerCPU) {
+            found = Spin.look(thread, deadline: deadline.nanoseconds) { word.pointee.load(ordering: .relaxed) >> 1 != position || watched.link.isDead }
+        }
+        lock.withLock { $0.isSpinning = false }
+        return found
+    }
+
+    private enum Bed {
+        case epoll(Bells)
+        case parked(ParkedReceiver)
+        /// There is something to take.
+        case none
+    }
+
+    /// Sleeps until something happens, `deadline` passes, or it is time to look again.
+    private func sleep(_ filter: ReceiveFilter, _ deadline: Deadline) {
+        var after = Aftermath()
+        let bed: Bed = lock.withLock { state in
+            defer { after = state.takeAftermath() }
+            guard let bells = state.listen() else { return .none }
+            if state.mustLook(filter) { return .none }
+            if filter.isNarrow && state.epollSleepers > 0 {
+                let parked = ParkedReceiver(filter)
+                state.parked.append(parked)
+                return .parked(parked)
+            }
+            state.epollSleepers += 1
+            if !filter.isNarrow { state.broadSleepers += 1 }
+            return .epoll(bells)
+        }
+        perform(after)
+        let next = Clock.monotonic &+ Self.lookAgain
+        let until = deadline.nanoseconds == 0 ? next : min(next, deadline.nanoseconds)
+        switch bed {
+        case .none:
+            return
+        case .parked(let parked):
+            // ORDER: acquire. Pairs with the release store in `signal`.
+            while parked.word.load(ordering: .acquiring) == 0 && Clock.monotonic < until {
+                Futex.wait(futexAddress(of: parked.word), 0, shared: false, deadline: until)
+            }
+            lock.withLock { state in
+                state.parked.removeAll { $0 === parked }
+                if Clock.monotonic >= next { _ = state.heatNews() }
+            }
+        case .epoll(let bells):
+            sleepInEpoll(filter, bells, until: until, next: next)
+        }
+    }
+
+    private func sleepInEpoll(_ filter: ReceiveFilter, _ bells: Bells, until: UInt64, next: UInt64) {
+        withUnsafeTemporaryAllocation(of: ntlpc_ready.self, capacity: Int(NTLPC_EPOLL_BATCH)) { ready in
+            var count = 0
+            do throws(Errno) {
+                count = try Epoll.wait(bells.epoll, into: ready, deadline: until)
+            } catch {
+                Trace.note(.ports, "wait failed: errno \(error.rawValue)")
+            }
+            lock.withLock { state in
+                state.epollSleepers -= 1
+                if !filter.isNarrow { state.broadSleepers -= 1 }
+                for event in ready[0..<count] where event.key != Self.nudgeKey { state.heat(event.key) }
+                if count == 0 && Clock.monotonic >= next { _ = state.heatNews() }
+            }
+        }
+    }
+
+    // MARK: For the watcher
+
+    /// Empties the rings into the main queue: a producer has no room, or a port that can be waited on has news.
+    func pump() {
+        change { state in
+            if let bells = state.bells { state.collectEvents(bells) }
+            _ = state.heatNews()
+            state.absorbEverything()
+            _ = state.listen()
+        }
+        updateSignals()
+    }
+
+    // MARK: Ports that can be waited on
+
+    /// Makes the handle state of every waitable port say whether something is queued for it. One thread at a time, so that the
+    /// last state wins.
+    func updateSignals() {
+        guard lock.withLock({ $0.waitablePorts.isEmpty }) == false else { return }
+        signalLock.withLock { _ in
+            let states = lock.withLock { state in
+                state.waitablePorts.compactMap(\.port).map { ($0, state.isSignaled($0)) }
+            }
+            for (port, signaled) in states { port.setSignaled(signaled) }
+        }
+    }
+
+    private let signalLock = FutexLock<Void>(())
+}
+
+/// Private memory for messages under way.
+public enum StagingMemory {
+    public static let size = MessageHeader.largestTotal + 1
+
+    /// The calling thread's buffer of `size` bytes.
+    @inline(__always)
+    static func ofThread() -> UnsafeMutableRawPointer {
+        let thread = ntlpc_thread_current()
+        if let memory = thread.pointee.staging { return memory }
+        return make(thread)
+    }
+
+    @inline(never)
+    private static func make(_ thread: UnsafeMutablePointer<ntlpc_thread>) -> UnsafeMutableRawPointer {
+        ntlpc_thread_register()
+        // Two buffers: one for what goes out, one for what comes in.
+        let memory = ntlpc_allocate(2 * size)
+        thread.pointee.staging = memory
+        return memory
+    }
+
+    /// The second half: for what a call sends, while the first receives.
+    @inline(__always)
+    public static func outgoing() -> UnsafeMutableRawPointer { ofThread() + size }
+
+    static func copy(_ bytes: UnsafeRawPointer, _ count: Int) -> UnsafeMutableRawPointer? {
+        if count == 0 { return nil }
+        let memory = ntlpc_allocate(count)
+        memory.copyMemory(from: bytes, byteCount: count)
+        return memory
+    }
+
+    static func free(_ memory: UnsafeMutableRawPointer) { ntlpc_free(memory) }
+}

@@ -1,0 +1,168 @@
+// Endings: a peer that dies, a port whose last handle is closed, a disconnect.
+
+import CLinuxShims
+import CWireFormat
+import LinuxSystem
+import NTObjects
+import NTTypes
+import Tracing
+import Transport
+
+/// What happens to messages and waiters when an end comes.
+enum PortRundown {
+    /// The peer of a link died, or broke the rules. Comes from the watcher, or from whoever met the broken frame; once for each link.
+    static func linkBroke(_ entry: LinkEntry, of queues: PortQueues) {
+        let link = entry.link
+        let first = queues.change { state -> Bool in
+            guard !entry.isOver else { return false }
+            entry.isOver = true
+            // What the peer sent before it died still counts, as queued messages whose sender is gone.
+            if !link.isDead { state.absorb(entry) }
+            state.hot.removeAll { $0 === entry }
+            entry.isHot = false
+            if let bells = state.bells, entry.isListening { Epoll.remove(link.bell, from: bells.epoll) }
+            for case let connection? in entry.connections {
+                if queues.isServer { state.runDown(connection, forget: true) } else { state.serverLeft(connection) }
+            }
+            if queues.isServer { state.forgetDeadLinks() }
+            return true
+        }
+        guard first else { return }
+        Trace.note(.ports, "link to process \(link.peer.pid) ended")
+        link.markDead()
+        link.close()
+        do throws(NTStatus) {
+            try PortProcess.current().watcher.remove(link.control, key: entry.watchKey)
+        } catch {
+            // Without a watcher nothing watches the link.
+        }
+    }
+
+    /// The last handle of a server communication port is closed: the client's calls end ([W] OVMM; section 17, points 5 and 17).
+    static func closeServerPort(_ connection: Connection, _ queues: PortQueues) {
+        let tell = queues.change { state -> Bool in
+            let tell = connection.state != .closed && !connection.entry.isOver
+            connection.state = .closed
+            state.dropMessages(of: connection)
+            if queues.isServer { state.forgetDeadLinks() }
+            return tell
+        }
+        if tell { sendClose(connection, detail: 0) }
+    }
+
+    /// NtAlpcDisconnectPort on a server communication port: its own side ends, the client is not told ([W] RLI-T; point 5).
+    static func disconnectServerPort(_ connection: Connection, _ queues: PortQueues) throws(NTStatus) {
+        try queues.change { (state) throws(NTStatus) in
+            guard connection.state == .open || connection.state == .accepted else { throw .portDisconnected }
+            connection.state = .disconnected
+            state.dropMessages(of: connection)
+        }
+    }
+
+    /// The last handle of a client communication port is closed.
+    static func closeClientPort(_ connection: Connection, _ link: ClientLink) {
+        let tell = link.queues.change { state -> Bool in
+            let tell = connection.hasBeenSent && !connection.hasSentClose && !connection.entry.isOver
+            connection.hasSentClose = true
+            connection.state = .closed
+            state.dropMessages(of: connection)
+            connection.entry.remove(connection)
+            return tell
+        }
+        link.link.slots.interrupt(connection: connection.number, .portClosed)
+        if tell { sendClose(connection, detail: 0) }
+        link.release()
+    }
+
+    /// NtAlpcDisconnectPort on a client communication port. The server gets the notice of a closed port ([I]; [W] IPCB).
+    static func disconnectClientPort(_ connection: Connection, _ link: ClientLink) throws(NTStatus) {
+        try link.queues.change { (state) throws(NTStatus) in
+            guard connection.state == .open || connection.state == .requested else { throw .portDisconnected }
+            connection.state = .disconnected
+            connection.hasSentClose = true
+            state.dropMessages(of: connection)
+        }
+        link.link.slots.interrupt(connection: connection.number, .disconnected)
+        sendClose(connection, detail: 1)
+    }
+
+    static func sendClose(_ connection: Connection, detail: UInt32) {
+        var frame = ntlpc_frame()
+        frame.kind = FrameKind.close
+        frame.connection = connection.number
+        frame.slot = WireLayout.noSlot
+        frame.detail = detail
+        // A peer whose ring stays full does not listen: it will see the hang-up.
+        if case .full = connection.link.send(&frame, payload: nil, closing: true) { connection.link.close() }
+    }
+
+    /// The last handle of a connection port is closed: the name vanishes, pending connects end, conversations end.
+    static func closeConnectionPort(_ port: ConnectionPort) {
+        port.listener?.close()
+        if let place = port.place { ObjectNamespace.withdraw(place) }
+        let entries = port.queues.change { state -> [LinkEntry] in
+            state.isClosed = true
+            state.absorbEverything()
+            let entries = state.entries.compactMap { $0 }
+            for entry in entries {
+                for case let connection? in entry.connections {
+                    if connection.state == .requested || connection.state == .accepted {
+                        state.answerSlot(entry.link, connection.requestSlot, connection.requestTurn, .portConnectionRefused)
+                    }
+                    state.dropMessages(of: connection)
+                    connection.state = .disconnected
+                }
+                entry.isOver = true
+            }
+            state.entries = []
+            state.hot = []
+            return entries
+        }
+        for entry in entries {
+            do throws(NTStatus) {
+                try PortProcess.current().watcher.remove(entry.link.control, key: entry.watchKey)
+            } catch {
+                // Without a watcher nothing watches the link.
+            }
+            entry.link.close()
+            LinkNumbers.giveBack(entry.link.number)
+        }
+    }
+}
+
+extension QueueState {
+    /// Takes every message of a connection out. Its waiting senders learn why: a request that was never received is
+    /// disconnected, one that was is lost (section 17, point 17).
+    mutating func dropMessages(of connection: Connection) {
+        var record = main.first
+        while let current = record {
+            record = current.pointee.next
+            guard current.pointee.connection === connection else { continue }
+            if !current.pointee.isConnectionRequest { answerSlot(of: current, current.pointee.isLegacy ? .lpcReplyLost : .portDisconnected) }
+            discard(current)
+        }
+        for held in connection.entry.table.all where held.pointee.connection === connection {
+            if !held.pointee.isConnectionRequest { answerSlot(of: held, held.pointee.isLegacy ? .lpcReplyLost : .messageLost) }
+            discard(held)
+        }
+        for id in expected.filter({ $0.value.connection === connection }).keys { expected.removeValue(forKey: id) }
+    }
+
+    /// Links of dead clients stay until the server has let go of their messages, so that a late answer gets the right status;
+    /// but no more than a few of them.
+    mutating func forgetDeadLinks() {
+        let limit = 64
+        var dead = 0
+        for (index, entry) in entries.enumerated() {
+            guard let entry, entry.isOver else { continue }
+            let records = entry.table.all
+            if records.isEmpty || dead >= limit {
+                for record in records { discard(record) }
+                entries[index] = nil
+                LinkNumbers.giveBack(entry.link.number)
+            } else {
+                dead += 1
+            }
+        }
+    }
+}

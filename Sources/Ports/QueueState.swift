@@ -1,0 +1,374 @@
+// The state behind the lock of a port's queues, and the steps that change it.
+
+import CLinuxShims
+import CWireFormat
+import LinuxSystem
+import NTTypes
+import Transport
+
+/// A port whose handle says whether messages are queued.
+struct WaitablePort {
+    weak var port: ALPCPort?
+}
+
+/// Everything that the lock of `PortQueues` guards.
+struct QueueState: ~Copyable {
+    let isServer: Bool
+    var pool = MessagePool()
+    /// Messages sent and not yet received, in the order of arrival.
+    var main = MessageList()
+    /// Links by number; a client's queues have one.
+    var entries: [LinkEntry?] = []
+    var hot: [LinkEntry] = []
+    var isSpinning = false
+    var bells: PortQueues.Bells?
+    /// Threads asleep in epoll, and how many of them take any message.
+    var epollSleepers = 0
+    var broadSleepers = 0
+    var parked: [ParkedReceiver] = []
+    var isClosed = false
+    /// Serial number of hops ([W] VOST, CHEN: separate from message ids, growing).
+    var callbackSerial: UInt32 = 0
+    /// Messages received from this port so far ([W] PFW).
+    var sequence: UInt32 = 0
+    /// For messages that start on the server's side, and a client's asynchronous ones.
+    var nextNumber: UInt32 = 0
+    /// A client's asynchronous requests: what comes back with the answer.
+    var expected: [UInt32: (connection: Connection, context: UInt64)] = [:]
+    var waitablePorts: [WaitablePort] = []
+    private var aftermath = Aftermath()
+
+    init(isServer: Bool) { self.isServer = isServer }
+
+    var sleepers: Int { epollSleepers + parked.count }
+
+    mutating func takeAftermath() -> Aftermath {
+        var taken = Aftermath()
+        if !aftermath.isEmpty { swap(&taken, &aftermath) }
+        return taken
+    }
+
+    // MARK: Taking a message
+
+    struct TakeOutcome {
+        var result: ReceiveOutcome
+        /// Nothing is left to do when the thread leaves.
+        var isClean: Bool
+    }
+
+    /// Takes the next message for `filter`, straight from a ring where possible; `.timedOut` when there is none now.
+    @inline(__always)
+    mutating func takeNext(_ filter: ReceiveFilter, capacity: Int, staging: UnsafeMutableRawPointer, into delivery: inout Delivery) -> TakeOutcome {
+        if main.isEmpty && !isClosed && filter.answerTo == 0 {
+            var index = 0
+            while index < hot.count {
+                if takeDirectly(hot[index], filter, capacity: capacity, staging: staging, into: &delivery) {
+                    let isClean = sleepers == 0 && waitablePorts.isEmpty && aftermath.isEmpty && hot.count <= PortQueues.hotLimit
+                    return TakeOutcome(result: .message, isClean: isClean)
+                }
+                index += 1
+            }
+        }
+        return TakeOutcome(result: takeQueued(filter, capacity: capacity, into: &delivery), isClean: false)
+    }
+
+    /// The fast way: an ordinary message at the head of a hot ring.
+    @inline(__always)
+    private mutating func takeDirectly(_ entry: LinkEntry, _ filter: ReceiveFilter, capacity: Int,
+                                       staging: UnsafeMutableRawPointer, into delivery: inout Delivery) -> Bool {
+        guard case .frame = entry.link.consumer.look() else { return false }
+        let frame = entry.link.consumer.frame
+        let count = Int(frame.length)
+        guard frame.kind == FrameKind.message, entry.link.consumer.closings == entry.closingsSeen,
+              count + MessageHeader.size <= capacity, count <= MessageHeader.largestPayload,
+              let connection = entry.connection(frame.connection), connection.state == .open,
+              filter.connection == nil || filter.connection === connection else { return false }
+        guard let header = admit(frame, entry, connection) else { return false }
+        if count > 0 { staging.copyMemory(from: entry.link.consumer.payload, byteCount: count) }
+        entry.link.consumer.advance()
+        delivery.header = header
+        delivery.payload = UnsafeRawPointer(staging)
+        delivery.count = count
+        delivery.owned = nil
+        delivery.connection = connection
+        delivery.portContext = connection.portContext
+        delivery.messageContext = 0
+        delivery.record = nil
+        if header.type & HeaderFlags.continuation != 0 {
+            let record = pool.make()
+            record.pointee.header = header
+            record.pointee.connection = connection
+            record.pointee.slot = frame.slot
+            record.pointee.turn = frame.turn
+            record.pointee.state = .held
+            record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
+            guard entry.table.insert(record) else {
+                pool.release(record)
+                breakLink(entry)
+                return false
+            }
+            delivery.record = record
+        }
+        sequence &+= 1
+        delivery.sequence = sequence
+        return true
+    }
+
+    /// The slow way: through the main queue.
+    @inline(never)
+    private mutating func takeQueued(_ filter: ReceiveFilter, capacity: Int, into delivery: inout Delivery) -> ReceiveOutcome {
+        if isClosed { return .closed }
+        absorbEverything()
+        guard let record = main.first(where: filter.takes) else {
+            if let connection = filter.connection {
+                switch connection.state {
+                case .refused: return .refused
+                case .disconnected, .closed: return .disconnected
+                case .requested, .accepted, .open: return .timedOut
+                }
+            }
+            return .timedOut
+        }
+        let count = Int(record.pointee.header.dataLength)
+        if count + MessageHeader.size > capacity { return .tooShort(count + MessageHeader.size) }
+        main.remove(record)
+        deliver(record, into: &delivery)
+        return .message
+    }
+
+    private mutating func deliver(_ record: MessagePointer, into delivery: inout Delivery) {
+        sequence &+= 1
+        delivery.header = record.pointee.header
+        delivery.count = Int(record.pointee.header.dataLength)
+        delivery.owned = record.pointee.payload
+        delivery.payload = UnsafeRawPointer(record.pointee.payload)
+        delivery.connection = record.pointee.connection
+        delivery.portContext = record.pointee.isConnectionRequest ? 0 : record.pointee.connection?.portContext ?? 0
+        delivery.messageContext = record.pointee.messageContext
+        delivery.sequence = sequence
+        delivery.record = nil
+        record.pointee.payload = nil
+        record.pointee.isReserved = false
+        if record.pointee.isListed && record.pointee.header.type & HeaderFlags.continuation != 0 {
+            record.pointee.state = .held
+            delivery.record = record
+        } else {
+            unlist(record)
+            pool.release(record)
+        }
+    }
+
+    /// Undoes a delivery whose receiver's memory was not there: the message is first in the queue again.
+    mutating func putBack(_ delivery: inout Delivery) {
+        let record: MessagePointer
+        if let listed = delivery.record {
+            // Its sender may have given up meanwhile; then the notice is on its way and the message stays as it is.
+            guard listed.pointee.isListed, listed.pointee.state == .held, listed.pointee.header.messageID == delivery.header.messageID else { return }
+            record = listed
+        } else {
+            record = pool.make()
+            record.pointee.header = delivery.header
+            record.pointee.connection = delivery.connection
+            record.pointee.messageContext = delivery.messageContext
+        }
+        record.pointee.state = .queued
+        if let owned = delivery.owned {
+            record.pointee.payload = owned
+            delivery.owned = nil
+        } else if let payload = delivery.payload {
+            record.pointee.payload = StagingMemory.copy(payload, delivery.count)
+        }
+        main.prepend(record)
+        sequence &-= 1
+        delivery.record = nil
+    }
+
+    // MARK: Rings
+
+    /// Checks a message frame and gives it the header its receiver will see; nil when the sender breaks the rules.
+    @inline(__always)
+    mutating func admit(_ frame: ntlpc_frame, _ entry: LinkEntry, _ connection: Connection) -> MessageHeader? {
+        var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+        let serverMade = header.messageID & MessageID.fromServer != 0
+        guard MessageID.isWellFormed(header.messageID), MessageID.link(of: header.messageID) == entry.link.number, serverMade != isServer else {
+            breakLink(entry)
+            return nil
+        }
+        header.setLength(Int(frame.length))
+        header.type = frame.flags & FrameFlags.release != 0 ? HeaderType.datagram : HeaderType.request | HeaderFlags.continuation
+        header.clientProcess = entry.ntProcess
+        callbackSerial &+= 1
+        header.callbackID = UInt64(callbackSerial)
+        return header
+    }
+
+    /// Takes every frame of every hot ring into the main queue.
+    mutating func absorbEverything() {
+        var index = 0
+        while index < hot.count {
+            absorb(hot[index])
+            index += 1
+        }
+    }
+
+    /// Takes every frame of one ring, at most a ring's worth in one go.
+    mutating func absorb(_ entry: LinkEntry) {
+        for _ in 0..<WireLayout.ringUnits {
+            switch entry.link.consumer.look() {
+            case .empty:
+                entry.link.consumer.publishCredit()
+                return
+            case .broken:
+                breakLink(entry)
+                return
+            case .frame:
+                let payload = UnsafeRawPointer(entry.link.consumer.payload)
+                let good = isServer ? takeFromClient(entry.link.consumer.frame, payload, entry) : takeFromServer(entry.link.consumer.frame, payload, entry)
+                guard good else {
+                    breakLink(entry)
+                    return
+                }
+                entry.link.consumer.advance()
+            }
+        }
+    }
+
+    mutating func breakLink(_ entry: LinkEntry) {
+        hot.removeAll { $0 === entry }
+        entry.isHot = false
+        if !aftermath.breaks.contains(where: { $0 === entry }) { aftermath.breaks.append(entry) }
+    }
+
+    /// A ring has or may have news.
+    mutating func heat(_ key: UInt64) {
+        guard key < UInt64(entries.count), let entry = entries[Int(key)] else { return }
+        heat(entry)
+    }
+
+    mutating func heat(_ entry: LinkEntry) {
+        guard !entry.isHot else { return }
+        entry.isHot = true
+        hot.append(entry)
+    }
+
+    /// Looks at every ring without waiting for its bell; true when one has news.
+    mutating func heatNews() -> Bool {
+        var any = false
+        for case let entry? in entries where entry.link.consumer.hasNews {
+            heat(entry)
+            any = true
+        }
+        return any
+    }
+
+    mutating func collectEvents(_ bells: PortQueues.Bells) {
+        withUnsafeTemporaryAllocation(of: ntlpc_ready.self, capacity: Int(NTLPC_EPOLL_BATCH)) { ready in
+            let count = ntlpc_epoll_wait(bells.epoll.rawValue, ready.baseAddress!, NTLPC_EPOLL_BATCH, 1)
+            for index in 0..<max(0, Int(count)) where ready[index].key != PortQueues.nudgeKey { heat(ready[index].key) }
+        }
+    }
+
+    /// Arms every hot ring, so that the next frame kicks. Nil: there is no way to sleep (no descriptors left).
+    mutating func listen() -> PortQueues.Bells? {
+        if bells == nil {
+            do throws(Errno) {
+                let made = PortQueues.Bells(epoll: try Epoll.make(), nudge: try EventFd.make())
+                try Epoll.add(made.nudge, to: made.epoll, key: PortQueues.nudgeKey, edge: true)
+                bells = made
+            } catch {
+                return nil
+            }
+        }
+        guard let bells else { return nil }
+        for (key, entry) in entries.enumerated() {
+            guard let entry, !entry.isListening else { continue }
+            do throws(Errno) {
+                try Epoll.add(entry.link.bell, to: bells.epoll, key: UInt64(key), edge: true)
+                entry.isListening = true
+            } catch {
+                breakLink(entry)
+            }
+        }
+        var passes = 0
+        while let entry = hot.last {
+            passes += 1
+            if entry.link.consumer.arm() {
+                entry.isHot = false
+                hot.removeLast()
+            } else {
+                absorb(entry)
+                // A producer that never pauses may not keep this thread for ever.
+                if passes > 64 { break }
+            }
+        }
+        return bells
+    }
+
+    /// Before sleeping: something came in while the rings were armed.
+    func mustLook(_ filter: ReceiveFilter) -> Bool {
+        if isClosed || !hot.isEmpty { return true }
+        if main.first(where: filter.takes) != nil { return true }
+        if let connection = filter.connection {
+            switch connection.state {
+            case .refused, .disconnected, .closed: return true
+            case .requested, .accepted, .open: return false
+            }
+        }
+        return false
+    }
+
+    // MARK: Handing over
+
+    /// Wakes who can take what is queued. A leaving thread also leaves the rings to those who stay.
+    mutating func handOver(leaving: Bool) {
+        if sleepers == 0 && waitablePorts.isEmpty {
+            if leaving && hot.count > PortQueues.hotLimit { _ = listen() }
+            return
+        }
+        if (epollSleepers > 0 || !waitablePorts.isEmpty) && !hot.isEmpty { _ = listen() }
+        for waiter in parked where main.first(where: waiter.filter.takes) != nil || isOver(waiter.filter) {
+            aftermath.wakes.append(waiter)
+        }
+        if epollSleepers > 0 {
+            if !main.isEmpty || isClosed || !leaving { aftermath.nudge = true }
+        } else if aftermath.wakes.isEmpty, let waiter = parked.first {
+            aftermath.wakes.append(waiter)
+        }
+    }
+
+    private func isOver(_ filter: ReceiveFilter) -> Bool {
+        if isClosed { return true }
+        guard let connection = filter.connection else { return false }
+        return connection.state == .disconnected || connection.state == .closed || connection.state == .refused
+    }
+
+    mutating func unlist(_ record: MessagePointer) {
+        guard record.pointee.isListed, let connection = record.pointee.connection else { return }
+        connection.entry.table.remove(record)
+    }
+
+    /// Takes a message out of everything and forgets it.
+    mutating func discard(_ record: MessagePointer) {
+        if record.pointee.state == .queued { main.remove(record) }
+        unlist(record)
+        pool.release(record)
+    }
+
+    mutating func answerSlot(of record: MessagePointer, _ status: NTStatus) {
+        guard record.pointee.isSynchronous, let connection = record.pointee.connection else { return }
+        aftermath.statuses.append((connection.link, record.pointee.slot, record.pointee.turn, status))
+        record.pointee.slot = WireLayout.noSlot
+    }
+
+    mutating func answerSlot(_ link: Link, _ slot: UInt32, _ turn: UInt32, _ status: NTStatus) {
+        if slot != WireLayout.noSlot { aftermath.statuses.append((link, slot, turn, status)) }
+    }
+
+    func isSignaled(_ port: ALPCPort) -> Bool {
+        if isClosed { return true }
+        if case .connection = port.role { return main.first(where: { !$0.pointee.isReserved }) != nil }
+        guard let connection = port.connection else { return !main.isEmpty }
+        let filter = ReceiveFilter(connection: connection)
+        return main.first(where: filter.takes) != nil || connection.state == .disconnected || connection.state == .refused
+    }
+}

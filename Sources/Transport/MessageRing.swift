@@ -1,0 +1,205 @@
+// Frames through shared memory: a producer's end and a consumer's end.
+//
+// The doorbell protocol. One word, `produced`, carries position and sleep flag, and every change to it is a
+// read-modify-write, so all changes are totally ordered:
+//   producer  (P1) write the frame  (P2) old = exchange(produced, position << 1)  (P3) if old was armed: kick the eventfd
+//   consumer  (C1) take all frames up to position n  (C2) compareExchange(produced, n << 1 -> n << 1 | 1)
+//             (C3) it failed: back to C1; it worked: sleep on the eventfd
+// If P2 comes before C2, C2 fails. If it comes after, it is the first to see the flag and kicks; the edge is sticky.
+//
+// The credit protocol is the same word the other way: `consumed` carries the consumer's position and whether the producer
+// sleeps for room.
+
+import CLinuxShims
+import CWireFormat
+import LinuxSystem
+import Synchronization
+
+/// The sending end of a ring. Used under the lock of its link: one producer at a time in a process.
+public struct RingProducer: ~Copyable {
+    @usableFromInline let words: DirectionWords
+    /// Next unit to write, and the last position the consumer is known to have reached.
+    @usableFromInline var position: UInt32 = 0
+    @usableFromInline var credit: UInt32 = 0
+    @usableFromInline var cpu: UInt32 = 0
+
+    init(_ words: DirectionWords) { self.words = words }
+
+    /// Makes room for a frame and returns where to write it, or nil when the ring is full.
+    @inlinable
+    @inline(__always)
+    public mutating func reserve(payload: Int) -> UnsafeMutableRawPointer? {
+        let needed = WireLayout.units(payload: payload)
+        var offset = position % WireLayout.ringUnits
+        let tail = WireLayout.ringUnits - offset
+        let total = needed <= tail ? needed : needed + tail
+        if !hasRoom(total) { return nil }
+        if needed > tail {
+            let skip = words.ring + Int(offset) * WireLayout.unit
+            var frame = ntlpc_frame()
+            frame.kind = FrameKind.skip
+            skip.copyMemory(from: &frame, byteCount: MemoryLayout<ntlpc_frame>.size)
+            position = (position &+ tail) & WireLayout.positionMask
+            offset = 0
+        }
+        return words.ring + Int(offset) * WireLayout.unit
+    }
+
+    @inlinable
+    @inline(__always)
+    mutating func hasRoom(_ units: UInt32) -> Bool {
+        let used = (position &- credit) & WireLayout.positionMask
+        if used &+ units <= WireLayout.ringUnits { return true }
+        return hasRoomAfterLooking(units)
+    }
+
+    @usableFromInline
+    @inline(never)
+    mutating func hasRoomAfterLooking(_ units: UInt32) -> Bool {
+        // ORDER: acquire. Pairs with the exchange in `RingConsumer.publishCredit`: the units are no longer read.
+        let reached = words.consumed.pointee.load(ordering: .acquiring) >> 1
+        let used = (position &- reached) & WireLayout.positionMask
+        guard used <= WireLayout.ringUnits else { return false }    // a credit that cannot be: the peer breaks the rules
+        credit = reached
+        return used &+ units <= WireLayout.ringUnits
+    }
+
+    /// Publishes the frame just written. True: the consumer sleeps and must be kicked.
+    @inlinable
+    @inline(__always)
+    public mutating func publish(payload: Int) -> Bool {
+        position = (position &+ WireLayout.units(payload: payload)) & WireLayout.positionMask
+        let here = ntlpc_current_cpu() &+ 1
+        if here != cpu {
+            cpu = here
+            words.producerCPU.pointee.store(here, ordering: .relaxed)   // a hint for spinning only
+        }
+        // ORDER: acquire-release. Releases the frame to the consumer's acquire load of `produced`; P2 of the protocol above.
+        return words.produced.pointee.exchange(position << 1, ordering: .acquiringAndReleasing) & 1 != 0
+    }
+
+    /// Says that a frame which closes a connection follows, so that the consumer looks ahead.
+    public func announceClosing() { words.closings.pointee.add(1, ordering: .relaxed) }
+
+    /// Marks that the producer wants a wake when the consumer moves on; the value to sleep on, or nil when room appeared.
+    public mutating func awaitRoom(payload: Int) -> UInt32? {
+        let needed = WireLayout.units(payload: payload)
+        let tail = WireLayout.ringUnits - position % WireLayout.ringUnits
+        let total = needed <= tail ? needed : needed + tail
+        if hasRoomAfterLooking(total) { return nil }
+        let current = words.consumed.pointee.load(ordering: .acquiring)
+        let marked = current | 1
+        // ORDER: acquire-release. One word for position and flag: a consumer that moves on after this sees the flag.
+        let (done, _) = words.consumed.pointee.compareExchange(expected: current, desired: marked, ordering: .acquiringAndReleasing)
+        return done ? marked : awaitRoom(payload: payload)
+    }
+
+    public var creditAddress: UnsafeRawPointer { UnsafeRawPointer(words.consumed) }
+}
+
+/// What a consumer finds at the head of a ring.
+public enum RingHead {
+    case empty
+    case frame
+    /// The producer wrote what no honest producer writes.
+    case broken
+}
+
+/// The receiving end of a ring. Used under the lock of its inbox.
+public struct RingConsumer: ~Copyable {
+    @usableFromInline let words: DirectionWords
+    @usableFromInline var position: UInt32 = 0
+    /// The producer's position when last looked, and the position last given back as credit.
+    @usableFromInline var known: UInt32 = 0
+    @usableFromInline var credited: UInt32 = 0
+    /// A private copy of the frame at the head: the shared one may change under our eyes.
+    public var frame = ntlpc_frame()
+
+    init(_ words: DirectionWords) { self.words = words }
+
+    /// Where the payload of `frame` lies: shared memory, to be copied once and not believed.
+    @inlinable
+    @inline(__always)
+    public var payload: UnsafeMutableRawPointer {
+        words.ring + Int(position % WireLayout.ringUnits) * WireLayout.unit + MemoryLayout<ntlpc_frame>.size
+    }
+
+    /// True when the producer has moved past what was taken. For spinning: reads one word, changes nothing.
+    @inlinable
+    @inline(__always)
+    public var hasNews: Bool { words.produced.pointee.load(ordering: .relaxed) >> 1 != position }
+
+    /// Looks at the head of the ring and copies its header into `frame`.
+    @inlinable
+    @inline(__always)
+    public mutating func look() -> RingHead {
+        while true {
+            if known == position {
+                // ORDER: acquire. Pairs with the exchange in `RingProducer.publish`; the frame bytes are visible.
+                known = words.produced.pointee.load(ordering: .acquiring) >> 1
+                if known == position { return .empty }
+            }
+            let available = (known &- position) & WireLayout.positionMask
+            let offset = position % WireLayout.ringUnits
+            guard available <= WireLayout.ringUnits else { return .broken }
+            // SAFETY: offset is below ringUnits, and the ring has ringUnits * 64 bytes.
+            frame = (words.ring + Int(offset) * WireLayout.unit).load(as: ntlpc_frame.self)
+            if frame.kind == FrameKind.skip {
+                let tail = WireLayout.ringUnits - offset
+                guard tail <= available else { return .broken }
+                position = (position &+ tail) & WireLayout.positionMask
+                continue
+            }
+            guard frame.length <= NTLPC_MAX_PAYLOAD else { return .broken }
+            let units = WireLayout.units(payload: Int(frame.length))
+            guard units <= available, offset + units <= WireLayout.ringUnits else { return .broken }
+            return .frame
+        }
+    }
+
+    /// Steps over the frame that `look` found.
+    @inlinable
+    @inline(__always)
+    public mutating func advance() {
+        position = (position &+ WireLayout.units(payload: Int(frame.length))) & WireLayout.positionMask
+        if (position &- credited) & WireLayout.positionMask >= WireLayout.ringUnits / 8 { publishCredit() }
+    }
+
+    /// Gives the units taken so far back to the producer, and wakes it if it sleeps for room.
+    @inline(never)
+    public mutating func publishCredit() {
+        guard credited != position else { return }
+        credited = position
+        // ORDER: acquire-release. Releases our reads of the units to the producer's acquire load; sees its flag.
+        if words.consumed.pointee.exchange(position << 1, ordering: .acquiringAndReleasing) & 1 != 0 {
+            Futex.wake(UnsafeRawPointer(words.consumed), shared: true)
+        }
+    }
+
+    /// C2: says that the consumer is going to sleep. False: there are frames, take them first.
+    public mutating func arm() -> Bool {
+        publishCredit()
+        let idle = position << 1
+        let (done, found) = words.produced.pointee.compareExchange(expected: idle, desired: idle | 1, ordering: .acquiringAndReleasing)
+        return done || found == idle | 1
+    }
+
+    /// How often the producer has announced a closing.
+    @inlinable
+    @inline(__always)
+    public var closings: UInt32 { words.closings.pointee.load(ordering: .relaxed) }
+
+    /// The processor the producer last ran on, plus one.
+    @inlinable
+    @inline(__always)
+    public var producerCPU: UInt32 { words.producerCPU.pointee.load(ordering: .relaxed) }
+
+    /// The producer has closed its end.
+    @inlinable
+    @inline(__always)
+    public var producerIsGone: Bool { words.gone.pointee.load(ordering: .acquiring) != 0 }
+
+    /// The word that spinning watches and the value that means nothing new.
+    @inlinable
+    public var watched: (word: SharedWord, position: UInt32) { (words.produced, position) }
+}

@@ -1,0 +1,222 @@
+// Where callers wait for their replies: a slot of shared memory for each waiting thread of the client's process.
+//
+// The reply word (turn << 2 | interrupted << 1 | waiting) carries the state and both flags, and every change is a
+// read-modify-write on it:
+//   caller  (W1) the word shows my turn: take the reply  (W2) compareExchange(v -> v | waiting)  (W3) futex wait on v | waiting
+//   server  (R1) write the reply  (R2) old = exchange(word, turn << 2)  (R3) if old was waiting: futex wake
+//   our own process, when the link dies or the port closes: (I1) set the private interruption  (I2) old = word | interrupted
+//           (I3) futex wake
+// R2 before W2 makes W2 fail; R2 after W2 sees the flag; the futex compares and sleeps at once, so R2 between W2 and W3 makes
+// W3 return. The same holds for I2. A hostile server can undo I2: the caller looks again every two seconds.
+//
+// A caller that gives up (time-out, death of its thread) may not reuse its slot, for the server may be writing into it. The
+// slot stays abandoned until the word shows its turn.
+
+import CLinuxShims
+import CWireFormat
+import LinuxSystem
+import Synchronization
+
+/// Why a wait in a slot ended without a reply.
+public enum Interruption: UInt32, Sendable {
+    /// The server's process or its end of the link is gone.
+    case linkDead = 1
+    /// The port was closed in the caller's own process.
+    case portClosed = 2
+    /// The server gave up this connection.
+    case disconnected = 3
+}
+
+/// The outcome of a wait.
+public enum SlotOutcome: Sendable {
+    case reply
+    case timedOut
+    case interrupted(Interruption)
+}
+
+/// What the caller's process keeps for a slot.
+struct SlotRecord: ~Copyable {
+    var turn: UInt32 = 0
+    var connection: UInt32 = 0
+    let interruption = Atomic<UInt32>(0)
+    let busy = Atomic<UInt32>(0)
+}
+
+/// The reply slots of a link, as the client's process uses them.
+public final class ReplySlots: @unchecked Sendable {
+    private static let wordsOfBits = WireLayout.slotCount / 64
+    private static let lookAgain: UInt64 = 2_000_000_000
+
+    private let region: SharedMemory
+    private let records: UnsafeMutablePointer<SlotRecord>
+    /// One bit a slot. Private to the process.
+    private let free: UnsafeMutablePointer<Atomic<UInt64>>
+    private let abandoned: UnsafeMutablePointer<Atomic<UInt64>>
+
+    init(region: SharedMemory) {
+        self.region = region
+        records = .allocate(capacity: WireLayout.slotCount)
+        for index in 0..<WireLayout.slotCount { (records + index).initialize(to: SlotRecord()) }
+        free = .allocate(capacity: Self.wordsOfBits)
+        abandoned = .allocate(capacity: Self.wordsOfBits)
+        for index in 0..<Self.wordsOfBits {
+            (free + index).initialize(to: Atomic(UInt64.max))
+            (abandoned + index).initialize(to: Atomic(0))
+        }
+    }
+
+    deinit {
+        records.deinitialize(count: WireLayout.slotCount)
+        records.deallocate()
+        free.deinitialize(count: Self.wordsOfBits)
+        free.deallocate()
+        abandoned.deinitialize(count: Self.wordsOfBits)
+        abandoned.deallocate()
+    }
+
+    private func head(_ slot: Int) -> UnsafeMutableRawPointer {
+        region.base + WireLayout.slotsOffset + slot * Int(NTLPC_SLOT_STRIDE)
+    }
+
+    private func word(_ slot: Int) -> SharedWord { head(slot).assumingMemoryBound(to: Atomic<UInt32>.self) }
+
+    /// Takes a free slot for a call on `connection` and starts its next turn; nil when all are taken.
+    public func take(connection: UInt32) -> (slot: Int, turn: UInt32)? {
+        for attempt in 0..<2 {
+            for index in 0..<Self.wordsOfBits {
+                var bits = free[index].load(ordering: .relaxed)
+                while bits != 0 {
+                    let bit = bits & (~bits &+ 1)
+                    // ORDER: acquire. Pairs with the release in `giveBack`: the last owner's use of the record is over.
+                    let (done, found) = free[index].weakCompareExchange(expected: bits, desired: bits & ~bit, successOrdering: .acquiring, failureOrdering: .relaxed)
+                    if done {
+                        let slot = index * 64 + bit.trailingZeroBitCount
+                        let turn = (records[slot].turn &+ 1) & 0x3FFF_FFFF
+                        records[slot].turn = turn
+                        records[slot].connection = connection
+                        records[slot].interruption.store(0, ordering: .relaxed)
+                        // ORDER: release. Pairs with the acquire in `interrupt`, which then sees the connection.
+                        records[slot].busy.store(1, ordering: .releasing)
+                        return (slot, turn)
+                    }
+                    bits = found
+                }
+            }
+            if attempt == 0 && !reclaim() { return nil }
+        }
+        return nil
+    }
+
+    /// Frees abandoned slots whose turn the server has answered since.
+    private func reclaim() -> Bool {
+        var any = false
+        for index in 0..<Self.wordsOfBits {
+            var bits = abandoned[index].load(ordering: .acquiring)
+            while bits != 0 {
+                let slot = index * 64 + bits.trailingZeroBitCount
+                let mask = bits & (~bits &+ 1)
+                bits &= ~mask
+                guard word(slot).pointee.load(ordering: .acquiring) >> 2 == records[slot].turn else { continue }
+                if abandoned[index].bitwiseAnd(~mask, ordering: .acquiringAndReleasing).oldValue & mask != 0 {
+                    giveBack(slot)
+                    any = true
+                }
+            }
+        }
+        return any
+    }
+
+    public func giveBack(_ slot: Int) {
+        records[slot].busy.store(0, ordering: .relaxed)
+        free[slot / 64].bitwiseOr(1 << UInt64(slot % 64), ordering: .releasing)
+    }
+
+    /// The caller gives up, but the server may still write: see the note above.
+    public func abandon(_ slot: Int) {
+        records[slot].busy.store(0, ordering: .relaxed)
+        abandoned[slot / 64].bitwiseOr(1 << UInt64(slot % 64), ordering: .releasing)
+    }
+
+    /// The reply head, copied once, and where its payload lies: shared memory.
+    public func reply(in slot: Int) -> (head: ntlpc_reply, payload: UnsafeMutableRawPointer) {
+        (head(slot).load(as: ntlpc_reply.self), head(slot) + MemoryLayout<ntlpc_reply>.size)
+    }
+
+    /// Waits for the reply of `turn`. `deadline`: absolute nanoseconds, 0 waits for ever.
+    public func wait(_ slot: Int, turn: UInt32, deadline: UInt64) -> SlotOutcome {
+        let word = word(slot)
+        let thread = ntlpc_thread_current()
+        // ORDER: acquire. Pairs with the exchange in `ReplyPublisher.publish`; the reply's bytes are visible.
+        if word.pointee.load(ordering: .acquiring) >> 2 == turn { return .reply }
+        let serverCPU = (head(slot) + 4).load(as: UInt32.self)
+        if Spin.isWorthwhile(thread, peerCPU: serverCPU),
+           Spin.look(thread, deadline: deadline, { word.pointee.load(ordering: .acquiring) & ~1 != ((turn &- 1) & 0x3FFF_FFFF) << 2 }) {
+            if word.pointee.load(ordering: .acquiring) >> 2 == turn { return .reply }
+        }
+        return block(slot, word, turn: turn, deadline: deadline)
+    }
+
+    @inline(never)
+    private func block(_ slot: Int, _ word: SharedWord, turn: UInt32, deadline: UInt64) -> SlotOutcome {
+        while true {
+            var value = word.pointee.load(ordering: .acquiring)
+            if value >> 2 == turn { return .reply }
+            if let why = Interruption(rawValue: records[slot].interruption.load(ordering: .acquiring)) { return .interrupted(why) }
+            let now = ntlpc_monotonic_ns()
+            if deadline != 0 && now >= deadline { return .timedOut }
+            if value & 1 == 0 {
+                // W2. ORDER: acquire-release, one word for state and flags: see the note above.
+                let (done, _) = word.pointee.compareExchange(expected: value, desired: value | 1, ordering: .acquiringAndReleasing)
+                if !done { continue }
+                value |= 1
+            }
+            if value & 2 != 0 {
+                // Interrupted, yet there is no private reason: a forged flag. Take it off, or the wait would never sleep.
+                _ = word.pointee.compareExchange(expected: value, desired: value & ~2, ordering: .acquiringAndReleasing)
+                continue
+            }
+            let next = now &+ Self.lookAgain
+            Futex.wait(UnsafeRawPointer(word), value, shared: true, deadline: deadline == 0 ? next : min(deadline, next))
+        }
+    }
+
+    /// Wakes every caller that waits on `connection`, or on the link as a whole when nil.
+    public func interrupt(connection: UInt32?, _ why: Interruption) {
+        for slot in 0..<WireLayout.slotCount {
+            guard records[slot].busy.load(ordering: .acquiring) != 0 else { continue }
+            if let connection, records[slot].connection != connection { continue }
+            records[slot].interruption.store(why.rawValue, ordering: .releasing)
+            let word = word(slot)
+            word.pointee.bitwiseOr(2, ordering: .acquiringAndReleasing)
+            Futex.wake(UnsafeRawPointer(word), Int32.max, shared: true)
+        }
+    }
+}
+
+/// Writes replies into the slots of a client's process: the server's side.
+public struct ReplyPublisher: @unchecked Sendable {
+    @usableFromInline let slots: UnsafeMutableRawPointer
+
+    init(region: SharedMemory) { slots = region.base + WireLayout.slotsOffset }
+
+    /// Writes `reply` and its payload into `slot` and wakes the caller if it sleeps.
+    /// A slot number that cannot be is dropped: only a client that breaks the rules would miss it.
+    @inlinable
+    public func publish(_ reply: inout ntlpc_reply, payload: UnsafeRawPointer?, slot: UInt32, turn: UInt32) {
+        guard slot < UInt32(WireLayout.slotCount), reply.length <= NTLPC_MAX_PAYLOAD else { return }
+        let head = slots + Int(slot) * Int(NTLPC_SLOT_STRIDE)
+        let word = head.assumingMemoryBound(to: Atomic<UInt32>.self)
+        reply.cpu = ntlpc_current_cpu() &+ 1
+        if let payload { (head + MemoryLayout<ntlpc_reply>.size).copyMemory(from: payload, byteCount: Int(reply.length)) }
+        withUnsafeBytes(of: &reply) { bytes in
+            // All but the word itself, which the exchange below publishes.
+            (head + 4).copyMemory(from: bytes.baseAddress! + 4, byteCount: MemoryLayout<ntlpc_reply>.size - 4)
+        }
+        ntlpc_critical_enter()
+        // R2. ORDER: acquire-release. Publishes the reply to the caller's acquire load of the word.
+        if word.pointee.exchange(turn << 2, ordering: .acquiringAndReleasing) & 1 != 0 {
+            Futex.wake(UnsafeRawPointer(word), shared: true)
+        }
+        ntlpc_critical_leave()
+    }
+}

@@ -1,0 +1,85 @@
+// The Swift twin of wire_format.h: where things lie in a region, and the only way to their atomics.
+
+import CWireFormat
+import LinuxSystem
+import Synchronization
+
+/// Sizes and offsets in a region, in bytes.
+public enum WireLayout {
+    public static let unit = Int(NTLPC_UNIT)
+    public static let ringUnits = NTLPC_RING_BYTES / NTLPC_UNIT
+    public static let maximumPayload = Int(NTLPC_MAX_PAYLOAD)
+    public static let slotCount = Int(NTLPC_SLOT_COUNT)
+    public static let noSlot = UInt32(0xFFFF_FFFF)
+    public static let slotsOffset = Int(NTLPC_REQUEST_RING + 2 * NTLPC_RING_BYTES)
+    public static let regionBytes = slotsOffset + slotCount * Int(NTLPC_SLOT_STRIDE)
+
+    /// Positions in a ring count units modulo 2^31; bit 0 of the shared word is the flag.
+    public static let positionMask: UInt32 = 0x7FFF_FFFF
+
+    /// Units of a frame with `payload` bytes.
+    @inlinable
+    @inline(__always)
+    public static func units(payload: Int) -> UInt32 {
+        UInt32(truncatingIfNeeded: (MemoryLayout<ntlpc_frame>.size + payload + unit - 1) / unit)
+    }
+}
+
+/// One direction of a link: where its words and its ring are.
+public enum Direction: Sendable {
+    /// Client to server.
+    case request
+    /// Server to client.
+    case delivery
+
+    @usableFromInline var doorbell: Int { self == .request ? Int(NTLPC_REQUEST_DOORBELL) : Int(NTLPC_DELIVERY_DOORBELL) }
+    @usableFromInline var credit: Int { self == .request ? Int(NTLPC_REQUEST_CREDIT) : Int(NTLPC_DELIVERY_CREDIT) }
+    @usableFromInline var ring: Int { Int(NTLPC_REQUEST_RING) + (self == .request ? 0 : Int(NTLPC_RING_BYTES)) }
+}
+
+/// A shared 32-bit word.
+public typealias SharedWord = UnsafeMutablePointer<Atomic<UInt32>>
+
+/// The words of one direction.
+@frozen
+public struct DirectionWords: @unchecked Sendable {
+    public let produced: SharedWord
+    public let producerCPU: SharedWord
+    public let closings: SharedWord
+    public let gone: SharedWord
+    public let consumed: SharedWord
+    public let ring: UnsafeMutableRawPointer
+
+    init(_ direction: Direction, in region: SharedMemory) {
+        let doorbell = region.base + direction.doorbell
+        // SAFETY: a region has WireLayout.regionBytes; all words lie in its first page and are 4-byte aligned.
+        produced = doorbell.assumingMemoryBound(to: Atomic<UInt32>.self)
+        producerCPU = (doorbell + 4).assumingMemoryBound(to: Atomic<UInt32>.self)
+        closings = (doorbell + 8).assumingMemoryBound(to: Atomic<UInt32>.self)
+        gone = (doorbell + 12).assumingMemoryBound(to: Atomic<UInt32>.self)
+        consumed = (region.base + direction.credit).assumingMemoryBound(to: Atomic<UInt32>.self)
+        ring = region.base + direction.ring
+    }
+}
+
+/// Frame kinds; the numbers are the wire's.
+public enum FrameKind {
+    public static let skip = UInt16(NTLPC_FRAME_SKIP)
+    public static let message = UInt16(NTLPC_FRAME_MESSAGE)
+    public static let answer = UInt16(NTLPC_FRAME_ANSWER)
+    public static let cancel = UInt16(NTLPC_FRAME_CANCEL)
+    public static let connect = UInt16(NTLPC_FRAME_CONNECT)
+    public static let close = UInt16(NTLPC_FRAME_CLOSE)
+    public static let threadDied = UInt16(NTLPC_FRAME_THREAD_DIED)
+    public static let accepted = UInt16(NTLPC_FRAME_ACCEPTED)
+    public static let refused = UInt16(NTLPC_FRAME_REFUSED)
+    public static let status = UInt16(NTLPC_FRAME_STATUS)
+}
+
+/// Frame flags.
+public enum FrameFlags {
+    public static let sync = UInt16(NTLPC_FRAMEFLAG_SYNC)
+    public static let release = UInt16(NTLPC_FRAMEFLAG_RELEASE)
+    public static let legacy = UInt16(NTLPC_FRAMEFLAG_LEGACY)
+    public static let callback = UInt16(NTLPC_FRAMEFLAG_CALLBACK)
+}
