@@ -6,17 +6,19 @@ import Testing
     static let program = "Tests/NTTypesTests/Fixtures/header_program.c"
     static let strict = ["-Wall", "-Wextra", "-Werror", "-I\(include)"]
     static let mingw = "x86_64-w64-mingw32-gcc"
+    static let mingwInclude = "/usr/x86_64-w64-mingw32/include"
 
     private func compile(_ compiler: [String], _ source: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
         let result = try Command.run(compiler + Self.strict + ["-fsyntax-only", source])
         #expect(result.succeeded, "\(compiler.joined(separator: " ")) \(source): \(result.output)", sourceLocation: sourceLocation)
     }
 
-    @Test(arguments: [["clang", "-std=c11", "-xc"], ["clang++", "-std=c++17", "-xc++"], ["gcc", "-std=c11", "-xc"], ["g++", "-std=c++17", "-xc++"]])
+    @Test(arguments: [
+        ["clang", "-std=c11", "-xc"], ["clang++", "-std=c++17", "-xc++"], ["gcc", "-std=c11", "-xc"], ["g++", "-std=c++17", "-xc++"],
+    ])
     func aLinuxProgramCompiles(compiler: [String]) throws {
         guard Command.path(compiler[0]) != nil else { return }
-        try compile(compiler + ["-pedantic-errors", "-Wno-pedantic"], Self.program)
-        try compile(compiler + ["-Wconversion", "-Wno-sign-conversion"], Self.program)
+        try compile(compiler + ["-Wpedantic", "-Wshadow", "-Wundef"], Self.program)
     }
 
     /// Which headers a program includes in which order: see the fixture.
@@ -27,9 +29,10 @@ import Testing
         try compile([Self.mingw, "-std=c11", "-D\(order)"], Self.program)
     }
 
-    @Test(.enabled(if: Command.path("x86_64-w64-mingw32-g++") != nil, "mingw's C++ compiler is not installed"), arguments: orders)
+    /// mingw's own C++ compiler is a large package; clang speaks the same language with the same headers.
+    @Test(.enabled(if: Command.path(mingw) != nil, "mingw is not installed"), arguments: orders)
     func aWindowsProgramInCPlusPlusCompilesInEveryIncludeOrder(order: String) throws {
-        try compile(["x86_64-w64-mingw32-g++", "-std=c++17", "-xc++", "-D\(order)"], Self.program)
+        try compile(["clang++", "--target=x86_64-w64-mingw32", "-isystem", Self.mingwInclude, "-std=c++17", "-xc++", "-D\(order)"], Self.program)
     }
 
     @Test func eachHeaderStandsAlone() throws {
@@ -49,7 +52,11 @@ import Testing
         let source = "CShims/CNTTypes/\(file).c"
         try compile(["clang", "-std=c11"], source)
         try compile(["clang", "-std=c11", "--target=i686-linux-gnu", "-ffreestanding"], source)
-        if Command.path(Self.mingw) != nil { try compile([Self.mingw, "-std=c11"], source) }
+        if Command.path(Self.mingw) != nil {
+            try compile([Self.mingw, "-std=c11"], source)
+            // The same headers serve 32-bit Windows, whose alignment of 64-bit fields is the real one.
+            try compile(["clang", "--target=i686-w64-mingw32", "-isystem", Self.mingwInclude, "-std=c11"], source)
+        }
     }
 
     @Test func aWrongLayoutWouldBeNoticed() throws {

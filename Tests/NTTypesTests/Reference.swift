@@ -47,7 +47,8 @@ enum Command {
         let process = Process()
         let pipe = Pipe()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = command
+        // A watchdog, not a limit: what takes ten minutes hangs, and 124 says so.
+        process.arguments = ["timeout", "-k", "10", "600"] + command
         process.currentDirectoryURL = Checkout.root
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = pipe
@@ -59,10 +60,11 @@ enum Command {
     }
 
     /// Runs `body` with a directory that is removed afterwards.
-    static func withScratchDirectory<R>(_ body: (String) throws -> R) throws -> R {
+    static func withScratchDirectory(_ body: (String) throws -> Void) throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("ntlpc-tests-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: path, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: path) }
-        return try body(path.path)
+        let result = Result { try body(path.path) }
+        try FileManager.default.removeItem(at: path)
+        try result.get()
     }
 }

@@ -1,11 +1,13 @@
 # Preparing a machine: what tools/demo and tools/test need before they can run. Sourced, not run.
 #
-# Everything made here stays inside the checkout, under .build/: the products, the Wine prefix, the Windows programs. Each step
-# looks first whether its result is there, so that a second run takes seconds.
+# Everything made here stays inside the checkout, under .build/ (NTLPC_BUILD names another place) and compat/programs/build/: the
+# products, the Wine prefix, the test programs. Each step looks first whether its result is there, so that a second run takes
+# seconds.
 
 ntlpc_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-ntlpc_products=$ntlpc_top/.build/release
-ntlpc_prefix=$ntlpc_top/.build/wine-prefix
+ntlpc_build=${NTLPC_BUILD:-$ntlpc_top/.build}
+ntlpc_products=$ntlpc_build/release
+ntlpc_prefix=$ntlpc_build/wine-prefix
 ntlpc_programs=$ntlpc_top/compat/programs/build
 
 export SWIFT_BACKTRACE=enable=no
@@ -45,18 +47,18 @@ find_swift() {
 }
 
 build_products() {
-    local log=$ntlpc_top/.build/build.log product
+    local log=$ntlpc_build/build.log product
     announce "building the release products (the first time takes some minutes)"
-    mkdir -p "$ntlpc_top/.build"
+    mkdir -p "$ntlpc_build"
     for product in ntlpc ntlpc-wine ntlpctl; do
-        (cd "$ntlpc_top" && swift build -c release --product "$product") >"$log" 2>&1 || { cat "$log" >&2; give_up "the build of $product failed"; }
+        (cd "$ntlpc_top" && swift build -c release --scratch-path "$ntlpc_build" --product "$product") >"$log" 2>&1 || { cat "$log" >&2; give_up "the build of $product failed"; }
     done
     ln -sfn libntlpc.so "$ntlpc_products/libntlpc.so.1"
 }
 
 # build_programs TARGET...: of compat/programs, "windows" or "native".
 build_programs() {
-    local log=$ntlpc_top/.build/programs.log
+    local log=$ntlpc_build/programs.log
     announce "building the test programs: $*"
     make -C "$ntlpc_top/compat/programs" LIBNTLPC="$ntlpc_products/libntlpc.so" "$@" >"$log" 2>&1 || { cat "$log" >&2; give_up "the build of the test programs failed"; }
 }
@@ -65,7 +67,7 @@ make_prefix() {
     [ -e "$ntlpc_prefix/ready" ] && return
     announce "making a Wine prefix in ${ntlpc_prefix#"$ntlpc_top"/} (takes up to half a minute)"
     rm -rf "$ntlpc_prefix"
-    WINEPREFIX=$ntlpc_prefix wineboot -i >"$ntlpc_top/.build/wineboot.log" 2>&1 || { cat "$ntlpc_top/.build/wineboot.log" >&2; give_up "wineboot failed"; }
+    WINEPREFIX=$ntlpc_prefix wineboot -i >"$ntlpc_build/wineboot.log" 2>&1 || { cat "$ntlpc_build/wineboot.log" >&2; give_up "wineboot failed"; }
     WINEPREFIX=$ntlpc_prefix wineserver -w
     touch "$ntlpc_prefix/ready"
 }

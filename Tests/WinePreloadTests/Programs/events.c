@@ -1,0 +1,63 @@
+/* Waiting on ports: the event follows what the core says, whichever thread says it. */
+#include "probe.h"
+#include <tlhelp32.h>
+
+static int threads(void) {
+    HANDLE snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
+    THREADENTRY32 entry = { .dwSize = sizeof entry };
+    int count = 0;
+    if (Thread32First(snapshot, &entry)) do count += entry.th32OwnerProcessID == GetCurrentProcessId(); while (Thread32Next(snapshot, &entry));
+    CloseHandle(snapshot);
+    return count;
+}
+
+static int is_signaled(HANDLE port) { return WaitForSingleObject(port, 0) == WAIT_OBJECT_0; }
+static void tell(enum core_double_operation what) { core(what, NULL, NULL, NULL); }
+
+/* What another thread applies arrives a little later. */
+static int becomes(HANDLE port, int signaled) {
+    for (int i = 0; i < 2000 && is_signaled(port) != signaled; i++) Sleep(5);
+    return is_signaled(port) == signaled;
+}
+
+static DWORD WINAPI ending_thread(void *unused) {
+    (void)unused;
+    tell(SIGNAL_AT_THREAD_END);
+    return 0;
+}
+
+int main(void) {
+    int before = threads();
+    HANDLE plain = make_port(0), port, thread;
+    CHECK(threads() == before);         /* no helper until there is a port to wait for */
+    CHECK(is_signaled(plain));
+    port = make_port(1);
+    CHECK(threads() == before + 1);
+    CHECK(!is_signaled(port));
+    tell(SIGNAL);
+    CHECK(is_signaled(port));
+    tell(UNSIGNAL);
+    CHECK(!is_signaled(port));
+    tell(SIGNAL_FROM_OUTSIDE);
+    CHECK(becomes(port, 1));
+    tell(UNSIGNAL_FROM_OUTSIDE);
+    CHECK(becomes(port, 0));
+    tell(SIGNAL_IN_A_RACE);
+    CHECK(becomes(port, 1));
+    tell(UNSIGNAL);
+    CHECK(becomes(port, 0));
+    thread = CreateThread(NULL, 0, ending_thread, NULL, 0, NULL);
+    WaitForSingleObject(thread, INFINITE);
+    CHECK(becomes(port, 1));
+    tell(CLOSE_WAITABLE);
+    CHECK(CloseHandle(port) && CloseHandle(plain));
+    for (int i = 0; i < 100; i++) {
+        ALPC_PORT_ATTRIBUTES attributes = { 0 };
+        if (NtAlpcCreatePort(&port, NULL, &attributes) < 0) failed_checks++;
+        tell(i & 1 ? SIGNAL_FROM_OUTSIDE : SIGNAL);
+        tell(CLOSE_WAITABLE);
+        if (!CloseHandle(port)) failed_checks++;
+    }
+    CHECK(threads() == before + 1);
+    return failed_checks;
+}

@@ -1,0 +1,76 @@
+// The preload library under the installed Wine, with a double in place of the core: see CoreDouble/.
+
+import Foundation
+import Testing
+
+@Suite(.serialized, .enabled(if: WineStage.isPossible, "Wine, mingw or clang is missing"))
+struct WinePreloadTests {
+    let stage: WineStage
+
+    init() throws { stage = try WineStage.made.get() }
+
+    private func expectAllChecks(_ program: String) throws {
+        let outcome = try stage.run(program)
+        #expect(outcome.failures.isEmpty, "\(outcome.output)")
+        #expect(outcome.status == 0 && !outcome.wasSignaled, "\(outcome.output)")
+        #expect(outcome.output.contains("ok "), "\(outcome.output)")
+    }
+
+    @Test func callsAreFoundByImportAndByNameAndReceiveTheirArguments() throws { try expectAllChecks("calls") }
+    @Test func portHandlesAreClosedDuplicatedAndQueriedAsPorts() throws { try expectAllChecks("handles") }
+    @Test func waitsFollowWhatAnyThreadSignals() throws { try expectAllChecks("events") }
+    @Test func badPointersFailTheCallAndWatchedPagesDoNot() throws { try expectAllChecks("faults") }
+    @Test func threadsAreSuspendedAndEndedOnlyOutsideCriticalSections() throws { try expectAllChecks("threads") }
+
+    @Test(arguments: [
+        ("ExitProcess with blocked threads", 3),
+        ("ExitThread of the only thread", 5),
+        ("ExitThread before another's", 4),
+        ("ExitThread of eight at once", 4),
+        ("TerminateThread of the only thread", 6),
+    ])
+    func theProcessEndsWithItsLastThread(way: String, code: Int32) throws {
+        let outcome = try stage.run("endings", [way])
+        #expect(outcome.status == code && !outcome.wasSignaled, "\(outcome.output)")
+    }
+
+    @Test(arguments: [("a trap in the core", SIGILL), ("a stray write in the core", SIGSEGV)])
+    func aDefectOfTheCoreEndsTheProcess(defect: String, signal: Int32) throws {
+        let outcome = try stage.run("endings", [defect])
+        #expect(outcome.wasSignaled && outcome.status == signal, "\(outcome.output)")
+        #expect(outcome.output.contains("a fault inside libntlpc.so"))
+    }
+
+    @Test func aLineIsPrintedForEachProcessWhenTraced() throws {
+        let outcome = try stage.run("calls", ["child"], with: ["NTLPC_TRACE": "other,wine"])
+        #expect(outcome.status == 0)
+        #expect(outcome.output.contains(": installed: ") && outcome.output.contains("libntlpc.so is loaded"), "\(outcome.output)")
+    }
+
+    @Test func theLibraryIsInertWhenDisabled() throws {
+        let outcome = try stage.run("calls", ["child"], with: ["NTLPC_DISABLE": "1", "NTLPC_TRACE": "wine"])
+        #expect(outcome.status != 0)
+        #expect(!outcome.output.contains("ntlpc:"), "\(outcome.output)")
+    }
+
+    @Test func aMissingCoreIsSaidAndLeavesWineAsItWas() throws {
+        let lonely = stage.directory.appendingPathComponent("lonely")
+        try FileManager.default.createDirectory(at: lonely, withIntermediateDirectories: true)
+        let library = lonely.appendingPathComponent("libntlpc-wine.so")
+        if !FileManager.default.fileExists(atPath: library.path) {
+            try FileManager.default.copyItem(at: stage.directory.appendingPathComponent("libntlpc-wine.so"), to: library)
+        }
+        let outcome = try stage.run("calls", ["child"], with: ["LD_PRELOAD": library.path])
+        #expect(outcome.status != 0)
+        #expect(outcome.output.contains("libntlpc.so cannot be read; ports are off"), "\(outcome.output)")
+    }
+
+    @Test func otherProgramsKeepTheirSignalHandlersAndLoadNothing() throws {
+        let script = """
+            trap 'echo caught' USR1; kill -USR1 $$; grep -c 'libntlpc\\.so' /proc/$$/maps; grep -q 'libntlpc-wine' /proc/$$/maps && echo preloaded
+            """
+        let outcome = try WineStage.run("/bin/bash", ["-c", script], environment: stage.environment(preload: true),
+                                        log: stage.directory.appendingPathComponent("bash.log"))
+        #expect(outcome.output == "caught\n0\npreloaded\n")
+    }
+}
