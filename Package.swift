@@ -67,6 +67,9 @@ let package = Package(
         // Tests of the NT side.
         .testTarget(name: "NTTypesTests", dependencies: ["NTTypes", "CNTTypes"], exclude: ["Fixtures"]),
         .testTarget(name: "NTSecurityTests", dependencies: ["NTSecurity", "NTTypes"]),
+
+        // Tests of the tools.
+        .testTarget(name: "ToolTests", dependencies: ["ntlpctl"]),
     ],
     swiftLanguageModes: [.v6]
 )

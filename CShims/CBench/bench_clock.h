@@ -25,7 +25,7 @@ static inline uint64_t bench_ticks(void)
 
 typedef struct bench_clock {
     cbench_run *run;
-    uint64_t warm_until, stop_at;       /* nanoseconds */
+    uint64_t warm_until, stop_at;       /* nanoseconds; the second is known when recording starts */
     uint64_t recording_ns, recording_ticks;
     uint64_t before;                    /* ticks at the end of the last round */
     uint32_t rounds;
@@ -35,7 +35,7 @@ typedef struct bench_clock {
 static inline void bench_start(bench_clock *clock, cbench_run *run)
 {
     uint64_t now = bench_ns();
-    *clock = (bench_clock){ .run = run, .warm_until = now + run->duration_ns / 10, .stop_at = now + run->duration_ns };
+    *clock = (bench_clock){ .run = run, .warm_until = now + run->duration_ns / 10 };
     run->count = 0;
     clock->before = bench_ticks();
 }
@@ -55,9 +55,10 @@ static inline void bench_note(bench_clock *clock)
     clock->before = now;
     if (++clock->rounds % 64) return;
     uint64_t time = bench_ns();
-    if (time >= clock->stop_at) clock->over = true;
+    if (clock->recording && time >= clock->stop_at) clock->over = true;
     if (!clock->recording && time >= clock->warm_until) {
         clock->recording = true;
+        clock->stop_at = time + run->duration_ns;
         clock->recording_ns = time;
         clock->recording_ticks = bench_ticks();
     }

@@ -72,6 +72,36 @@ ntlpc_copy:
     ret
     .cfi_endproc
     .size ntlpc_copy, . - ntlpc_copy
+    .globl ntlpc_copy_8
+    .type ntlpc_copy_8,@function
+    .p2align 4
+ntlpc_copy_8:
+    .cfi_startproc
+    endbr64
+    movl $8, %ecx
+    movq (%rsi), %rax
+    movq %rax, (%rdi)
+    xorl %eax, %eax
+    ret
+    .cfi_endproc
+    .size ntlpc_copy_8, . - ntlpc_copy_8
+    .globl ntlpc_copy_40
+    .type ntlpc_copy_40,@function
+    .p2align 4
+ntlpc_copy_40:
+    .cfi_startproc
+    endbr64
+    movl $40, %ecx
+    movups (%rsi), %xmm0
+    movups 16(%rsi), %xmm1
+    movq 32(%rsi), %rax
+    movups %xmm0, (%rdi)
+    movups %xmm1, 16(%rdi)
+    movq %rax, 32(%rdi)
+    xorl %eax, %eax
+    ret
+    .cfi_endproc
+    .size ntlpc_copy_40, . - ntlpc_copy_40
 ntlpc_copy_end:
     .p2align 4
 ntlpc_copy_fixup:

@@ -214,7 +214,7 @@ uint64_t ntlpc_realtime_100ns(void) {
     return ((uint64_t)now.tv_sec + seconds_from_1601_to_1970) * 10000000u + (uint64_t)now.tv_nsec / 100;
 }
 
-uint32_t ntlpc_current_cpu(void) {
+uint32_t ntlpc_current_cpu_slow(void) {
     int cpu = sched_getcpu();
     return cpu < 0 ? 0 : (uint32_t)cpu;
 }

@@ -7,36 +7,25 @@
 import CLinuxShims
 import Synchronization
 
-/// Guards a `State`, which can be reached only while the lock is held.
-public final class FutexLock<State: ~Copyable>: @unchecked Sendable {
+/// The lock itself, for those who keep it beside what it guards.
+public struct FutexMutex: ~Copyable, Sendable {
     @usableFromInline let word = Atomic<UInt32>(0)
-    @usableFromInline var state: State
 
-    public init(_ state: consuming State) { self.state = state }
-
-    @inlinable
-    @inline(__always)
-    public func withLock<Result: ~Copyable, Failure: Error>(
-        _ body: (inout State) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        lock()
-        defer { unlock() }
-        return try body(&state)
-    }
+    public init() {}
 
     @inlinable
     @inline(__always)
-    func lock() {
+    public func lock() {
         ntlpc_critical_enter()
         // ORDER: acquire. Pairs with the release exchange in `unlock`.
-        if !word.weakCompareExchange(expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed).exchanged {
+        if !word.compareExchange(expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed).exchanged {
             lockSlowly()
         }
     }
 
     @inlinable
     @inline(__always)
-    func unlock() {
+    public func unlock() {
         // ORDER: release. Pairs with the acquire exchanges of the next owner; publishes the state.
         if word.exchange(0, ordering: .releasing) == 2 { wakeOne() }
         ntlpc_critical_leave()
@@ -51,19 +40,30 @@ public final class FutexLock<State: ~Copyable>: @unchecked Sendable {
                word.compareExchange(expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed).exchanged { return }
             ntlpc_cpu_relax()
         }
-        while word.exchange(2, ordering: .acquiring) != 0 { futexWait(2) }
+        while word.exchange(2, ordering: .acquiring) != 0 { _ = ntlpc_futex_wait(futexAddress(of: word), 2, false, 0) }
     }
 
     @usableFromInline
     @inline(never)
-    func futexWait(_ value: UInt32) { _ = ntlpc_futex_wait(address, value, false, 0) }
+    func wakeOne() { _ = ntlpc_futex_wake(futexAddress(of: word), 1, false) }
+}
 
-    @usableFromInline
-    @inline(never)
-    func wakeOne() { _ = ntlpc_futex_wake(address, 1, false) }
+/// Guards a `State`, which can be reached only while the lock is held.
+public final class FutexLock<State: ~Copyable>: @unchecked Sendable {
+    @usableFromInline let mutex = FutexMutex()
+    @usableFromInline var state: State
 
-    @usableFromInline
-    var address: UnsafeRawPointer { futexAddress(of: word) }
+    public init(_ state: consuming State) { self.state = state }
+
+    @inlinable
+    @inline(__always)
+    public func withLock<Result: ~Copyable, Failure: Error>(
+        _ body: (inout State) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        mutex.lock()
+        defer { mutex.unlock() }
+        return try body(&state)
+    }
 }
 
 /// Where an atomic lives, for the futex calls.

@@ -25,7 +25,7 @@ enum MessageCapture {
     static func message(at pointer: UnsafeMutableRawPointer?, _ rules: MessageRules) throws(NTStatus) -> OutgoingMessage {
         guard let pointer else { throw .accessViolation }
         var header = MessageHeader()
-        guard ntlpc_copy(&header, pointer, MessageHeader.size) == 0 else { throw .accessViolation }
+        guard ntlpc_copy_40(&header, pointer) == 0 else { throw .accessViolation }
         let total = Int(header.totalLength)
         let count = Int(header.dataLength)
         switch rules {
@@ -48,7 +48,7 @@ enum MessageCapture {
     /// Just the header of a message that names another: an accept, a reply by id.
     static func header(at pointer: UnsafeMutableRawPointer?) throws(NTStatus) -> MessageHeader {
         var header = MessageHeader()
-        guard let pointer, ntlpc_copy(&header, pointer, MessageHeader.size) == 0 else { throw .accessViolation }
+        guard let pointer, ntlpc_copy_40(&header, pointer) == 0 else { throw .accessViolation }
         return header
     }
 
@@ -61,7 +61,7 @@ enum MessageCapture {
         if delivery.count > 0, let payload = delivery.payload {
             guard ntlpc_copy(pointer + MessageHeader.size, payload, delivery.count) == 0 else { throw .accessViolation }
         }
-        guard ntlpc_copy(pointer, &header, MessageHeader.size) == 0 else { throw .accessViolation }
+        guard ntlpc_copy_40(pointer, &header) == 0 else { throw .accessViolation }
     }
 
     /// The deadline behind a LARGE_INTEGER: NULL is never, 0 is now, negative is relative, positive absolute ([W] RLI-T, OVMM).
@@ -69,7 +69,7 @@ enum MessageCapture {
     static func deadline(_ pointer: UnsafeMutablePointer<LARGE_INTEGER>?) throws(NTStatus) -> Deadline {
         guard let pointer else { return .never }
         var ticks: Int64 = 0
-        guard ntlpc_copy(&ticks, pointer, 8) == 0 else { throw .accessViolation }
+        guard ntlpc_copy_8(&ticks, pointer) == 0 else { throw .accessViolation }
         return Deadline(timeout: ticks, monotonicNow: Clock.monotonic, now: NTTime(ticks: Int64(Clock.systemTime)))
     }
 }

@@ -38,7 +38,7 @@ public func NtAlpcSendWaitReceivePort(
         var capacity = Int.max
         if let BufferLength, ReceiveMessage != nil {
             var given: SIZE_T = 0
-            guard ntlpc_copy(&given, BufferLength, MemoryLayout<SIZE_T>.size) == 0 else { throw .accessViolation }
+            guard ntlpc_copy_8(&given, BufferLength) == 0 else { throw .accessViolation }
             capacity = Int(min(given, SIZE_T(Int.max)))
         }
         guard let SendMessage else {
@@ -77,7 +77,7 @@ private func answer(_ port: ALPCPort, _ message: OutgoingMessage, release: Bool)
 private func receive(_ port: ALPCPort, _ buffer: PPORT_MESSAGE?, _ length: PSIZE_T?, _ attributes: PALPC_MESSAGE_ATTRIBUTES?,
                      _ capacity: Int, _ deadline: Deadline) throws(NTStatus) -> NTStatus {
     var delivery = Delivery()
-    switch port.receive(capacity: capacity, deadline: port.traits.isWaitable ? .immediate : deadline, into: &delivery) {
+    switch port.receive(capacity: capacity, deadline: port.isWaitable ? .immediate : deadline, into: &delivery) {
     case .message:
         do throws(NTStatus) {
             try MessageCapture.write(delivery, to: buffer)
@@ -93,9 +93,9 @@ private func receive(_ port: ALPCPort, _ buffer: PPORT_MESSAGE?, _ length: PSIZE
         return .bufferTooSmall
     case .timedOut:
         // A waitable port never blocks: whoever finds it empty did not wait for it (section 17, point 11).
-        return port.traits.isWaitable && deadline != .immediate ? .unsuccessful : .timeout
+        return port.isWaitable && deadline != .immediate ? .unsuccessful : .timeout
     case .closed: throw .portClosed
-    case .disconnected: throw port.traits.isWaitable ? .unsuccessful : .portDisconnected
+    case .disconnected: throw port.isWaitable ? .unsuccessful : .portDisconnected
     case .refused: throw .portConnectionRefused
     }
 }
@@ -118,7 +118,10 @@ private func exchange(_ port: ALPCPort, _ message: OutgoingMessage, _ buffer: PP
         do throws(NTStatus) {
             try MessageCapture.write(delivery, to: buffer)
             if attributes != nil { try AttributeTransfer.write(delivery, to: attributes) }
-            if let length { try CallerMemory.write(SIZE_T(delivery.count + MessageHeader.size), to: length) }
+            if let length {
+                var actual = SIZE_T(delivery.count + MessageHeader.size)
+                guard ntlpc_copy_8(length, &actual) == 0 else { throw .accessViolation }
+            }
         } catch {
             port.putBack(&delivery)
             throw error

@@ -43,7 +43,15 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
     let role: Role
     let queues: PortQueues
     public let traits: PortTraits
+    public let isWaitable: Bool
     let connection: Connection?
+    /// The same, for the paths that do no reference counting: the port keeps it alive.
+    let reference: Unmanaged<Connection>?
+    let core: LinkPointer?
+    /// What a receive on this port takes.
+    let filter: ReceiveFilter
+    let isServerPort: Bool
+    let limit: UInt32
     private let fullName: String?
     private var pump: (watch: PortPump, key: UInt64, epoll: Descriptor)?
     private let disconnectedFlag = Atomic<Bool>(false)
@@ -57,6 +65,12 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
         case .server(let connection), .client(let connection, _): self.connection = connection
         case .connection, .unconnected: connection = nil
         }
+        reference = connection.map { Unmanaged.passUnretained($0) }
+        core = connection?.core
+        filter = ReceiveFilter(connection: connection)
+        if case .server = role { isServerPort = true } else { isServerPort = false }
+        limit = traits.maxMessageLength
+        isWaitable = traits.isWaitable
         super.init(kind: .port)
     }
 
@@ -93,6 +107,7 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
     /// Makes the handle's state follow the queue from now on.
     func beginSignaling() throws(NTStatus) {
         guard traits.isWaitable else { return }
+        queues.hasWaitablePorts.store(true, ordering: .releasing)
         let bells = queues.change { state -> PortQueues.Bells? in
             state.waitablePorts.removeAll { $0.port == nil }
             state.waitablePorts.append(WaitablePort(port: self))
@@ -108,10 +123,6 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
         }
         queues.pump()
     }
-
-    /// What a receive on this port takes.
-    @inline(__always)
-    var filter: ReceiveFilter { ReceiveFilter(connection: connection) }
 
     /// Marks the port as disconnected by its own process.
     /// - Throws: `portDisconnected` the second time ([W] SOG).
@@ -135,6 +146,5 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
     }
 
     public var isConnectionPort: Bool { if case .connection = role { true } else { false } }
-    public var isServerPort: Bool { if case .server = role { true } else { false } }
     public var isClientPort: Bool { if case .client = role { true } else { false } }
 }

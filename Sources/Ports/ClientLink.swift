@@ -53,7 +53,7 @@ final class ClientLink: @unchecked Sendable {
             throw NTStatus(error)
         }
         made.queues.change { state in
-            state.entries = [made.entry]
+            state.entries[0] = made.entry
             state.heat(made.entry)
         }
         process.clientLinks.withLock { $0[place.path] = made }
@@ -90,8 +90,8 @@ final class ClientLink: @unchecked Sendable {
         link.close()
         queues.change { state in
             state.isClosed = true
-            state.entries = []
             state.hot = []
+            state.entries.removeAll()
         }
     }
 }

@@ -59,8 +59,11 @@ final class Connection: @unchecked Sendable {
         var terms: ntlpc_accepted
     }
 
+    let core: LinkPointer
+
     init(entry: LinkEntry, number: UInt32, state: ConnectionState, isLegacy: Bool, peerFlags: UInt32, peerLimit: UInt32) {
         self.entry = entry
+        core = entry.core
         self.number = number
         stateWord = Atomic(state.rawValue)
         self.isLegacy = isLegacy
@@ -74,15 +77,8 @@ final class Connection: @unchecked Sendable {
 /// A link and what one side keeps with it. Guarded like its connections.
 final class LinkEntry: @unchecked Sendable {
     let link: Link
+    let core: LinkPointer
     var table = MessageTable()
-    var connections: ContiguousArray<Connection?> = []
-    /// How many frames that end or open a connection the ring has brought so far; the doorbell says how many there are.
-    /// Read without the lock by senders. ORDER: release on store, acquire on load; publishes the connections' states.
-    let closingsCount = Atomic<UInt32>(0)
-    var closingsSeen: UInt32 {
-        get { closingsCount.load(ordering: .acquiring) }
-        set { closingsCount.store(newValue, ordering: .releasing) }
-    }
     /// Its doorbell is not armed: whoever receives next looks at it.
     var isHot = false
     /// Its bell is in the epoll set.
@@ -90,43 +86,127 @@ final class LinkEntry: @unchecked Sendable {
     /// The peer is gone; only what remains of its messages is kept.
     var isOver = false
     var watchKey: UInt64 = 0
-    /// The client's process as its programs number it.
-    var ntProcess: UInt64 = 0
     private var generation: UInt32 = 0
+    /// Connections by the low half of their number; each is retained.
+    private var places: UnsafeMutablePointer<Unmanaged<Connection>?>
+    private var capacity = 4
+    private var used = 0
 
     /// Connections one link may have.
     static let connectionLimit = 65536
 
-    init(_ link: Link) { self.link = link }
+    init(_ link: Link) {
+        self.link = link
+        core = link.core
+        places = .allocate(capacity: capacity)
+    }
+
+    deinit {
+        for index in 0..<used { places[index]?.release() }
+        places.deallocate()
+    }
+
+    /// The peer's process as its programs number it.
+    var ntProcess: UInt64 {
+        get { core.pointee.peerNumber }
+        set { core.pointee.peerNumber = newValue }
+    }
+
+    /// How many frames that end or open a connection the ring has brought so far; the doorbell says how many there are.
+    var closingsSeen: UInt32 {
+        get { core.pointee.closingsSeen.load(ordering: .acquiring) }
+        set { core.pointee.closingsSeen.store(newValue, ordering: .releasing) }
+    }
 
     /// Frames name a connection by index and generation, so that a late frame of a closed one finds nobody.
     @inline(__always)
-    func connection(_ number: UInt32) -> Connection? {
+    func find(_ number: UInt32) -> Unmanaged<Connection>? {
         let index = Int(number & 0xFFFF)
-        guard index < connections.count, let connection = connections[index], connection.number == number else { return nil }
+        guard index < used, let connection = places[index],
+              connection._withUnsafeGuaranteedRef({ $0.number }) == number else { return nil }
         return connection
     }
+
+    func connection(_ number: UInt32) -> Connection? { find(number)?.takeUnretainedValue() }
 
     /// False when the place is taken.
     func add(_ connection: Connection) -> Bool {
         let index = Int(connection.number & 0xFFFF)
-        while connections.count <= index { connections.append(nil) }
-        guard connections[index] == nil else { return false }
-        connections[index] = connection
+        while index >= capacity {
+            let larger = UnsafeMutablePointer<Unmanaged<Connection>?>.allocate(capacity: capacity * 2)
+            larger.update(from: places, count: used)
+            places.deallocate()
+            places = larger
+            capacity *= 2
+        }
+        while used <= index {
+            places[used] = nil
+            used += 1
+        }
+        guard places[index] == nil else { return false }
+        places[index] = Unmanaged.passRetained(connection)
         return true
     }
 
     func remove(_ connection: Connection) {
         let index = Int(connection.number & 0xFFFF)
-        if index < connections.count && connections[index] === connection { connections[index] = nil }
+        guard index < used, let found = places[index], found.toOpaque() == Unmanaged.passUnretained(connection).toOpaque() else { return }
+        places[index] = nil
+        found.release()
     }
+
+    var connections: [Connection] { (0..<used).compactMap { places[$0]?.takeUnretainedValue() } }
 
     /// A number for a new connection: the lowest free place in a new generation.
     func freeNumber() -> UInt32? {
         generation = (generation &+ 1) & 0xFFFF
-        let index = connections.firstIndex { $0 == nil } ?? connections.count
+        let index = (0..<used).first { places[$0] == nil } ?? used
         return index < Self.connectionLimit ? generation << 16 | UInt32(index) : nil
     }
+}
 
-    var hasConnections: Bool { connections.contains { $0 != nil } }
+/// The links of a port by number. Each is retained; those on the hot path are reached without reference counting.
+struct LinkEntries: ~Copyable {
+    private var places: UnsafeMutablePointer<Unmanaged<LinkEntry>?> = .allocate(capacity: 4)
+    private var capacity = 4
+    private(set) var count = 0
+
+    deinit {
+        for index in 0..<count { places[index]?.release() }
+        places.deallocate()
+    }
+
+    @inline(__always)
+    func reference(_ index: Int) -> Unmanaged<LinkEntry>? { places[index] }
+
+    subscript(_ index: Int) -> LinkEntry? {
+        get { index < count ? places[index]?.takeUnretainedValue() : nil }
+        set {
+            while index >= capacity {
+                let larger = UnsafeMutablePointer<Unmanaged<LinkEntry>?>.allocate(capacity: capacity * 2)
+                larger.update(from: places, count: count)
+                places.deallocate()
+                places = larger
+                capacity *= 2
+            }
+            while count <= index {
+                places[count] = nil
+                count += 1
+            }
+            let old = places[index]
+            places[index] = newValue.map { Unmanaged.passRetained($0) }
+            old?.release()
+        }
+    }
+
+    /// The links that are there; a copy, so that the container may change meanwhile.
+    var all: [LinkEntry] { (0..<count).compactMap { places[$0]?.takeUnretainedValue() } }
+
+    mutating func removeAll() {
+        for index in 0..<count {
+            places[index]?.release()
+            places[index] = nil
+        }
+        count = 0
+    }
 }

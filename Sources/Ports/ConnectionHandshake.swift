@@ -190,7 +190,7 @@ extension ALPCPort {
         thread.pointee.call_turn = slot.turn
         thread.pointee.call_id = id
         thread.pointee.call_connection = connection.number
-        thread.pointee.call = Unmanaged.passUnretained(link).toOpaque()
+        thread.pointee.call = Unmanaged.passUnretained(connection).toOpaque()
         let outcome = link.slots.wait(slot.slot, turn: slot.turn, deadline: deadline.nanoseconds)
         thread.pointee.call = nil
         switch outcome {

@@ -79,7 +79,6 @@ final class ConnectionPort: LinkAcceptor, @unchecked Sendable {
         }
         let isOpen = queues.change { state -> Bool in
             guard !state.isClosed else { return false }
-            while state.entries.count <= Int(link.number) { state.entries.append(nil) }
             state.entries[Int(link.number)] = entry
             state.heat(entry)
             return true

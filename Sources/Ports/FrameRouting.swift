@@ -65,7 +65,8 @@ extension QueueState {
             answerSlot(entry.link, frame.slot, frame.turn, .portDisconnected)
             return true
         }
-        guard let header = admit(frame, entry, connection) else { return true }    // admit has broken the link
+        var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+        guard admit(&header, count: Int(frame.length), flags: frame.flags, entry.core) else { return false }
         let record = enqueue(header, payload, connection: connection)
         record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
         if header.type & HeaderFlags.continuation != 0 {
@@ -264,7 +265,8 @@ extension QueueState {
     }
 
     private mutating func takeQuestion(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ connection: Connection) -> Bool {
-        guard let header = admit(frame, connection.entry, connection) else { return true }
+        var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+        guard admit(&header, count: Int(frame.length), flags: frame.flags, connection.core) else { return false }
         let record = enqueue(header, payload, connection: connection)
         record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
         if header.type & HeaderFlags.continuation != 0 && !connection.entry.table.insert(record) {

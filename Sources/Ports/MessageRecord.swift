@@ -23,7 +23,8 @@ struct MessageRecord {
     var header = MessageHeader()
     /// Own memory with the payload, while nobody has taken it.
     var payload: UnsafeMutableRawPointer?
-    var connection: Connection?
+    /// Retained. Kept without reference counting by the compiler, because every request sets and clears it.
+    private(set) var reference: Unmanaged<Connection>?
     var previous: MessagePointer?
     var next: MessagePointer?
     /// Where the sender waits, if it does.
@@ -39,6 +40,27 @@ struct MessageRecord {
     /// The reader's own value, given back with the answer.
     var messageContext: UInt64 = 0
 
+    var connection: Connection? {
+        get { reference?.takeUnretainedValue() }
+        set {
+            let old = reference
+            reference = newValue.map { Unmanaged.passRetained($0) }
+            old?.release()
+        }
+    }
+
+    /// Takes over a reference that is retained already.
+    @inline(__always)
+    mutating func adopt(_ retained: Unmanaged<Connection>) { reference = retained }
+
+    /// Gives the reference away with its retain.
+    @inline(__always)
+    mutating func surrender() -> Unmanaged<Connection>? {
+        let given = reference
+        reference = nil
+        return given
+    }
+
     var isConnectionRequest: Bool { header.type & 0xFF == HeaderType.connectionRequest }
     var isSynchronous: Bool { slot != WireLayout.noSlot }
 }
@@ -49,6 +71,7 @@ typealias MessagePointer = UnsafeMutablePointer<MessageRecord>
 struct MessagePool: ~Copyable {
     private var free: MessagePointer?
 
+    @inline(__always)
     mutating func make() -> MessagePointer {
         if let record = free {
             free = record.pointee.next
@@ -61,10 +84,11 @@ struct MessagePool: ~Copyable {
     }
 
     /// The record must be in no queue and no table.
+    @inline(__always)
     mutating func release(_ record: MessagePointer) {
         if let payload = record.pointee.payload { ntlpc_free(payload) }
         record.pointee.payload = nil
-        record.pointee.connection = nil
+        if let reference = record.pointee.surrender() { reference.release() }
         record.pointee.slot = WireLayout.noSlot
         record.pointee.turn = 0
         record.pointee.state = .queued
@@ -135,40 +159,63 @@ struct MessageList {
 
 /// The live messages of one link by id. Ids that are alive together are mostly near each other, so a small table without
 /// collisions does; it grows when two meet.
-struct MessageTable {
-    private var places: [MessagePointer?] = Array(repeating: nil, count: 64)
+struct MessageTable: ~Copyable {
+    private var places: UnsafeMutablePointer<MessagePointer?>
+    private var mask: Int
+
+    init() {
+        mask = 63
+        places = Self.allocate(64)
+    }
+
+    deinit { places.deallocate() }
+
+    private static func allocate(_ count: Int) -> UnsafeMutablePointer<MessagePointer?> {
+        let memory = UnsafeMutablePointer<MessagePointer?>.allocate(capacity: count)
+        memory.initialize(repeating: nil, count: count)
+        return memory
+    }
 
     @inline(__always)
     func find(_ id: UInt32) -> MessagePointer? {
-        guard let record = places[MessageID.key(of: id) & (places.count - 1)], record.pointee.header.messageID == id else { return nil }
+        guard let record = places[MessageID.key(of: id) & mask], record.pointee.header.messageID == id else { return nil }
         return record
     }
 
     /// False when a live message has that id already.
+    @inline(__always)
     mutating func insert(_ record: MessagePointer) -> Bool {
         let key = MessageID.key(of: record.pointee.header.messageID)
-        while let other = places[key & (places.count - 1)] {
-            if MessageID.key(of: other.pointee.header.messageID) == key { return false }
-            grow()
-        }
-        places[key & (places.count - 1)] = record
+        if places[key & mask] != nil && !makeRoom(key) { return false }
+        places[key & mask] = record
         record.pointee.isListed = true
         return true
     }
 
+    @inline(__always)
     mutating func remove(_ record: MessagePointer) {
         guard record.pointee.isListed else { return }
         let key = MessageID.key(of: record.pointee.header.messageID)
-        if places[key & (places.count - 1)] == record { places[key & (places.count - 1)] = nil }
+        if places[key & mask] == record { places[key & mask] = nil }
         record.pointee.isListed = false
     }
 
-    private mutating func grow() {
-        var larger: [MessagePointer?] = Array(repeating: nil, count: places.count * 2)
-        for case let record? in places { larger[MessageID.key(of: record.pointee.header.messageID) & (larger.count - 1)] = record }
-        places = larger
+    @inline(never)
+    private mutating func makeRoom(_ key: Int) -> Bool {
+        while let other = places[key & mask] {
+            if MessageID.key(of: other.pointee.header.messageID) == key { return false }
+            let larger = Self.allocate((mask + 1) * 2)
+            let largerMask = mask * 2 + 1
+            for index in 0...mask {
+                if let record = places[index] { larger[MessageID.key(of: record.pointee.header.messageID) & largerMask] = record }
+            }
+            places.deallocate()
+            places = larger
+            mask = largerMask
+        }
+        return true
     }
 
     /// Every live message; a copy, so that the table may change meanwhile.
-    var all: [MessagePointer] { places.compactMap { $0 } }
+    var all: [MessagePointer] { (0...mask).compactMap { places[$0] } }
 }

@@ -8,9 +8,11 @@ import NTTypes
 import Transport
 
 extension ALPCPort {
-    /// Where an answer goes.
+    /// Where an answer goes. The link is retained: nothing else keeps it once the message is gone.
     private struct Route {
-        let connection: Connection
+        let connection: Unmanaged<Connection>
+        let core: LinkPointer
+        let number: UInt32
         let slot: UInt32
         let turn: UInt32
     }
@@ -21,25 +23,27 @@ extension ALPCPort {
     /// both serve ([W] OVMM uses both). The id decides; a callback id that is not 0 must match ([W] CSK, OVMM).
     /// - Throws: `invalidMessage` (unknown or finished), `accessDenied` (another port's), `requestCanceled` (its sender gave up; once),
     ///   `portMessageTooLong`, `portDisconnected`.
+    @inline(__always)
     public func answer(_ message: borrowing OutgoingMessage, release: Bool) throws(NTStatus) {
         let route = try take(message, release: release, reserved: false)
-        try deliver(message, route, release: release, waitsFor: nil)
+        defer { route.connection.release() }
+        try deliver(message, route, release: release)
     }
 
     /// Answers without release and waits for the answer to that: a question inside a request, or the next hop.
     public func answerAndWait(_ message: borrowing OutgoingMessage, capacity: Int, deadline: Deadline, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
-        if case .client(let connection, _) = role {
-            let route = try take(message, release: true, reserved: false)
-            _ = route
+        let id = message.header.messageID
+        let isClient = if case .client = role { true } else { false }
+        let route = try take(message, release: isClient, reserved: !isClient)
+        defer { route.connection.release() }
+        if isClient {
             var frame = ntlpc_frame()
             frame.kind = FrameKind.answer
             frame.flags = FrameFlags.sync | (message.isLegacy ? FrameFlags.legacy : 0)
-            return try exchange(&frame, message, id: message.header.messageID, connection, capacity: capacity, deadline: deadline, into: &delivery)
+            return try exchange(&frame, message, id: id, route.connection, capacity: capacity, deadline: deadline, into: &delivery)
         }
-        let id = message.header.messageID
-        let route = try take(message, release: false, reserved: true)
-        try deliver(message, route, release: false, waitsFor: id)
-        return try awaitAnswer(id, route.connection, capacity: capacity, deadline: deadline, into: &delivery)
+        try deliver(message, route, release: false)
+        return try awaitAnswer(id, route.connection.takeUnretainedValue(), capacity: capacity, deadline: deadline, into: &delivery)
     }
 
     /// Finds the message and takes the right to answer it.
@@ -47,29 +51,25 @@ extension ALPCPort {
     private func take(_ message: borrowing OutgoingMessage, release: Bool, reserved: Bool) throws(NTStatus) -> Route {
         let id = message.header.messageID
         let callback = UInt32(truncatingIfNeeded: message.header.callbackID)
-        let mine = connection
+        let mine = reference
         let total = UInt32(message.header.totalLength)
-        let limit = traits.maxMessageLength
+        let limit = self.limit
         return try queues.lock.withLock { (state) throws(NTStatus) -> Route in
             let record = try state.find(id)
-            guard let connection = record.pointee.connection else { throw .invalidMessage }
-            guard mine == nil || mine === connection else { throw .accessDenied }
-            switch record.pointee.state {
-            case .held: break
-            case .cancelled:
-                state.discard(record)
-                throw .requestCanceled
-            case .queued, .away: throw .invalidMessage
-            }
-            guard callback == 0 || UInt64(callback) == record.pointee.header.callbackID else { throw .invalidMessage }
-            guard !record.pointee.isConnectionRequest else { throw .invalidMessage }
-            guard total <= min(limit, connection.peerLimit) else { throw .portMessageTooLong }
-            let route = Route(connection: connection, slot: record.pointee.slot, turn: record.pointee.turn)
+            guard record.pointee.state == .held, !record.pointee.isConnectionRequest,
+                  callback == 0 || UInt64(callback) == record.pointee.header.callbackID else { throw state.unanswerable(record) }
+            guard let connection = record.pointee.reference else { throw .invalidMessage }
+            guard mine == nil || mine.unsafelyUnwrapped.toOpaque() == connection.toOpaque() else { throw .accessDenied }
+            guard total <= min(limit, connection._withUnsafeGuaranteedRef { $0.peerLimit }) else { throw .portMessageTooLong }
+            let route = Route(connection: connection, core: connection._withUnsafeGuaranteedRef { $0.core },
+                              number: connection._withUnsafeGuaranteedRef { $0.number }, slot: record.pointee.slot, turn: record.pointee.turn)
             if release {
-                connection.entry.table.remove(record)
-                state.expected.removeValue(forKey: id)
-                state.pool.release(record)
+                // The record's own reference becomes the route's.
+                state.unlist(record)
+                _ = record.pointee.surrender()
+                state.end(record)
             } else {
+                _ = connection.retain()
                 record.pointee.state = .away
                 record.pointee.slot = WireLayout.noSlot
                 record.pointee.isReserved = reserved
@@ -79,7 +79,7 @@ extension ALPCPort {
     }
 
     @inline(__always)
-    private func deliver(_ message: borrowing OutgoingMessage, _ route: Route, release: Bool, waitsFor: UInt32?) throws(NTStatus) {
+    private func deliver(_ message: borrowing OutgoingMessage, _ route: Route, release: Bool) throws(NTStatus) {
         let me = Host.clientID()
         var header = message.header
         header.clientProcess = me.process
@@ -90,19 +90,25 @@ extension ALPCPort {
             reply.kind = FrameKind.answer
             reply.flags = flags
             reply.length = UInt32(header.dataLength)
-            reply.connection = route.connection.number
+            reply.connection = route.number
             reply.header = unsafeBitCast(header, to: type(of: reply.header))
-            route.connection.link.replies.publish(&reply, payload: message.payload, slot: route.slot, turn: route.turn)
+            route.core.pointee.replies.publish(&reply, payload: message.payload, slot: route.slot, turn: route.turn)
             return
         }
+        try send(header, message.payload, flags, route)
+    }
+
+    /// An answer that nobody waits for in a slot goes through the ring.
+    @inline(never)
+    private func send(_ header: MessageHeader, _ payload: UnsafeRawPointer?, _ flags: UInt16, _ route: Route) throws(NTStatus) {
         var frame = ntlpc_frame()
         frame.kind = FrameKind.answer
         frame.flags = flags
         frame.length = UInt32(header.dataLength)
-        frame.connection = route.connection.number
+        frame.connection = route.number
         frame.slot = WireLayout.noSlot
         frame.header = unsafeBitCast(header, to: type(of: frame.header))
-        switch route.connection.link.send(&frame, payload: message.payload) {
+        switch route.connection.takeUnretainedValue().link.send(&frame, payload: payload) {
         case .sent: return
         case .dead: throw .portDisconnected
         case .full: throw .insufficientResources
@@ -118,7 +124,10 @@ extension ALPCPort {
     /// The receiver's memory was not there: the message is queued again.
     public func putBack(_ delivery: inout Delivery) {
         var taken = delivery
+        // A reply out of a slot came to one port and to nobody else: it waits there.
+        if taken.slot >= 0 && taken.record == nil, let connection { taken.retained = Unmanaged.passRetained(connection) }
         queues.change { $0.putBack(&taken) }
+        ALPCPort.finish(&taken)
         delivery = taken
     }
 
@@ -138,20 +147,45 @@ extension ALPCPort {
     /// Ends a delivery whose message reached its receiver.
     @inline(__always)
     public static func finish(_ delivery: inout Delivery) {
+        if delivery.slot >= 0, let core = delivery.core {
+            core.pointee.slots.giveBack(delivery.slot)
+            delivery.slot = -1
+        }
         if let owned = delivery.owned {
             StagingMemory.free(owned)
             delivery.owned = nil
+        }
+        if let retained = delivery.retained {
+            retained.release()
+            delivery.retained = nil
         }
     }
 }
 
 extension QueueState {
+    /// The message, already out of its table, got its last answer.
+    @inline(__always)
+    mutating func end(_ record: MessagePointer) {
+        if !isServer { expected.removeValue(forKey: record.pointee.header.messageID) }
+        pool.release(record)
+    }
+
+    /// Why a message cannot be answered. One that its sender gave up says so once.
+    mutating func unanswerable(_ record: MessagePointer) -> NTStatus {
+        guard record.pointee.state == .cancelled else { return .invalidMessage }
+        discard(record)
+        return .requestCanceled
+    }
+
     /// The live message with that id.
     @inline(__always)
     func find(_ id: UInt32) throws(NTStatus) -> MessagePointer {
         let number = isServer ? Int(MessageID.link(of: id)) : 0
-        guard MessageID.isWellFormed(id), number < entries.count, let entry = entries[number], entry.link.number == MessageID.link(of: id),
-              let record = entry.table.find(id) else { throw .invalidMessage }
-        return record
+        guard MessageID.isWellFormed(id), number < entries.count, let entry = entries.reference(number) else { throw .invalidMessage }
+        let found = entry._withUnsafeGuaranteedRef { entry -> MessagePointer? in
+            entry.core.pointee.number == MessageID.link(of: id) ? entry.table.find(id) : nil
+        }
+        guard let found else { throw .invalidMessage }
+        return found
     }
 }

@@ -21,23 +21,34 @@ import Synchronization
 import Tracing
 import Transport
 
-/// Which messages a receiver takes.
+/// Which messages a receiver takes. Plain: the port that receives keeps the connection alive.
 struct ReceiveFilter {
     /// Messages of this connection only; nil takes those of all.
-    var connection: Connection?
+    let only: Unmanaged<Connection>?
     /// The answer to this very message, which nobody else may take.
-    var answerTo: UInt32 = 0
+    let answerTo: UInt32
+
+    init(connection: Connection?, answerTo: UInt32 = 0) {
+        only = connection.map { Unmanaged.passUnretained($0) }
+        self.answerTo = answerTo
+    }
 
     static var any: ReceiveFilter { ReceiveFilter(connection: nil) }
 
-    @inline(__always)
+    var connection: Connection? { only?.takeUnretainedValue() }
+
     func takes(_ record: MessagePointer) -> Bool {
         if answerTo != 0 { return record.pointee.isReserved && record.pointee.header.messageID == answerTo }
-        return !record.pointee.isReserved && (connection == nil || record.pointee.connection === connection)
+        guard !record.pointee.isReserved else { return false }
+        guard let only else { return true }
+        return record.pointee.reference?.toOpaque() == only.toOpaque()
     }
 
     @inline(__always)
-    var isNarrow: Bool { answerTo != 0 || connection != nil }
+    func takes(_ connection: Unmanaged<Connection>) -> Bool { only == nil || only.unsafelyUnwrapped.toOpaque() == connection.toOpaque() }
+
+    @inline(__always)
+    var isNarrow: Bool { answerTo != 0 || only != nil }
 }
 
 /// A message on its way to a receiver. The payload is private memory: the thread's staging buffer or `owned`.
@@ -49,7 +60,11 @@ public struct Delivery {
     var owned: UnsafeMutableRawPointer?
     /// The message if it lives on: its receiver owes an answer.
     var record: MessagePointer?
-    var connection: Connection?
+    /// Retained for a message without a record, so that it can be put back.
+    var retained: Unmanaged<Connection>?
+    /// A reply that still lies in its slot: given back when the delivery ends.
+    var slot = -1
+    var core: LinkPointer?
     public var portContext: UInt64 = 0
     public var messageContext: UInt64 = 0
     public var sequence: UInt32 = 0
@@ -181,74 +196,60 @@ final class PortQueues: @unchecked Sendable {
         var outcome = first
         var hasSpun = false
         while true {
-            switch outcome.result {
-            case .message:
-                perform(lock.withLock { state in
-                    state.handOver(leaving: true)
-                    return state.takeAftermath()
-                })
-                updateSignals()
-                return .message
-            case .tooShort, .closed, .disconnected, .refused:
-                perform(lock.withLock { state in
-                    state.handOver(leaving: true)
-                    return state.takeAftermath()
-                })
-                updateSignals()
+            guard case .timedOut = outcome.result else {
+                if !outcome.isClean { leave() }
                 return outcome.result
-            case .timedOut:
-                break
             }
             if deadline.isPoll {
-                if lock.withLock({ $0.heatNews() }) {
-                    outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
-                    if case .timedOut = outcome.result {} else { continue }
+                let hasNews = lock.withLock { $0.heatNews() }
+                if hasNews { outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) } }
+                if case .timedOut = outcome.result {
+                    leave()
+                    return .timedOut
                 }
-                perform(lock.withLock { state in
-                    state.handOver(leaving: true)
-                    return state.takeAftermath()
-                })
-                return .timedOut
+                continue
             }
-            if !hasSpun {
+            if !hasSpun, let watched = outcome.watched {
                 hasSpun = true
-                if spin(deadline) {
+                if spin(watched, deadline) {
                     outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
                     continue
                 }
             }
-            if deadline.hasPassed { return leaveEmptyHanded() }
+            outcome.watched = nil
+            if deadline.hasPassed {
+                leave()
+                return .timedOut
+            }
             sleep(filter, deadline)
-            if Spin.mode == .always { hasSpun = false }
+            if Spin.isEndless { hasSpun = false }
             outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
         }
     }
 
-    private func leaveEmptyHanded() -> ReceiveOutcome {
+    /// Hands over to those who stay.
+    private func leave() {
         perform(lock.withLock { state in
             state.handOver(leaving: true)
             return state.takeAftermath()
         })
-        return .timedOut
+        updateSignals()
     }
 
-    /// Looks at the hot rings for a while. One thread at a time does so.
-    private func spin(_ deadline: Deadline) -> Bool {
-        let watched = lock.withLock { state -> LinkEntry? in
-            guard !state.isSpinning, state.hot.count == 1, state.sleepers == 0 else { return nil }
-            state.isSpinning = true
-            return state.hot[0]
-        }
-        guard let watched else { return false }
+    /// Looks at the only hot ring for a while. One thread at a time does so.
+    @inline(__always)
+    private func spin(_ watched: LinkEntry, _ deadline: Deadline) -> Bool {
+        // ORDER: none needed: the flag only keeps a second thread from burning a processor as well.
+        guard !isSpinning.exchange(true, ordering: .relaxed) else { return false }
+        defer { isSpinning.store(false, ordering: .relaxed) }
         let thread = ntlpc_thread_current()
-        let (word, position) = watched.link.consumer.watched
-        var found = false
-        if Spin.isWorthwhile(thread, peerCPU: watched.link.consumer.producerCPU) {
-            found = Spin.look(thread, deadline: deadline.nanoseconds) { word.pointee.load(ordering: .relaxed) >> 1 != position || watched.link.isDead }
-        }
-        lock.withLock { $0.isSpinning = false }
-        return found
+        let core = watched.core
+        let (word, position) = core.pointee.consumer.watched
+        guard Spin.isWorthwhile(thread, peerCPU: core.pointee.consumer.producerCPU) else { return false }
+        return Spin.look(thread, deadline: deadline.nanoseconds) { word.pointee.load(ordering: .relaxed) >> 1 != position || core.pointee.isDead }
     }
+
+    private let isSpinning = Atomic<Bool>(false)
 
     private enum Bed {
         case epoll(Bells)
@@ -328,7 +329,8 @@ final class PortQueues: @unchecked Sendable {
     /// Makes the handle state of every waitable port say whether something is queued for it. One thread at a time, so that the
     /// last state wins.
     func updateSignals() {
-        guard lock.withLock({ $0.waitablePorts.isEmpty }) == false else { return }
+        // ORDER: acquire. Pairs with the release store in `ALPCPort.beginSignaling`.
+        guard hasWaitablePorts.load(ordering: .acquiring) else { return }
         signalLock.withLock { _ in
             let states = lock.withLock { state in
                 state.waitablePorts.compactMap(\.port).map { ($0, state.isSignaled($0)) }
@@ -336,6 +338,9 @@ final class PortQueues: @unchecked Sendable {
             for (port, signaled) in states { port.setSignaled(signaled) }
         }
     }
+
+    /// Some port of these queues can be waited on.
+    let hasWaitablePorts = Atomic<Bool>(false)
 
     private let signalLock = FutexLock<Void>(())
 }

@@ -18,10 +18,9 @@ enum PortRundown {
             entry.isOver = true
             // What the peer sent before it died still counts, as queued messages whose sender is gone.
             if !link.isDead { state.absorb(entry) }
-            state.hot.removeAll { $0 === entry }
-            entry.isHot = false
+            state.cool(entry)
             if let bells = state.bells, entry.isListening { Epoll.remove(link.bell, from: bells.epoll) }
-            for case let connection? in entry.connections {
+            for connection in entry.connections {
                 if queues.isServer { state.runDown(connection, forget: true) } else { state.serverLeft(connection) }
             }
             if queues.isServer { state.forgetDeadLinks() }
@@ -103,9 +102,9 @@ enum PortRundown {
         let entries = port.queues.change { state -> [LinkEntry] in
             state.isClosed = true
             state.absorbEverything()
-            let entries = state.entries.compactMap { $0 }
+            let entries = state.entries.all
             for entry in entries {
-                for case let connection? in entry.connections {
+                for connection in entry.connections {
                     if connection.state == .requested || connection.state == .accepted {
                         state.answerSlot(entry.link, connection.requestSlot, connection.requestTurn, .portConnectionRefused)
                     }
@@ -114,8 +113,8 @@ enum PortRundown {
                 }
                 entry.isOver = true
             }
-            state.entries = []
             state.hot = []
+            state.entries.removeAll()
             return entries
         }
         for entry in entries {
@@ -153,8 +152,8 @@ extension QueueState {
     mutating func forgetDeadLinks() {
         let limit = 64
         var dead = 0
-        for (index, entry) in entries.enumerated() {
-            guard let entry, entry.isOver else { continue }
+        for index in 0..<entries.count {
+            guard let entry = entries[index], entry.isOver else { continue }
             let records = entry.table.all
             if records.isEmpty || dead >= limit {
                 for record in records { discard(record) }

@@ -29,15 +29,15 @@ public struct OutgoingMessage {
 extension ALPCPort {
     // MARK: Checks
 
-    /// May a new message go out on this port now, to whom, and is it short enough?
+    /// May a new message of `total` bytes go out on this port now? Returns the connection, which the port keeps alive.
     @inline(__always)
-    private func route(_ message: borrowing OutgoingMessage) throws(NTStatus) -> Connection {
-        guard let connection else { throw unrouted }
-        if connection.entry.closingsSeen != connection.link.closingsSent { lookForEndings(connection) }
-        if connection.link.peerHasGone { peerWent(connection) }
-        guard connection.state == .open, !isDisconnected else { throw notOpen(connection) }
-        guard UInt32(message.header.totalLength) <= min(traits.maxMessageLength, connection.peerLimit) else { throw .portMessageTooLong }
-        return connection
+    private func route(_ total: UInt16) throws(NTStatus) -> Unmanaged<Connection> {
+        guard let reference, let core else { throw unrouted }
+        if core.pointee.closingsSeen.load(ordering: .acquiring) != core.pointee.closingsSent || core.pointee.peerHasGone { lookForEndings() }
+        let (state, limit) = reference._withUnsafeGuaranteedRef { ($0.state, $0.peerLimit) }
+        guard state == .open, !isDisconnected else { throw notOpen(state) }
+        guard UInt32(total) <= min(self.limit, limit) else { throw .portMessageTooLong }
+        return reference
     }
 
     private var unrouted: NTStatus {
@@ -46,25 +46,24 @@ extension ALPCPort {
         return .portDisconnected
     }
 
-    private func notOpen(_ connection: Connection) -> NTStatus {
-        switch connection.state {
+    private func notOpen(_ state: ConnectionState) -> NTStatus {
+        switch state {
         case .requested, .accepted: return isDisconnected ? .portDisconnected : .lpcRequestsNotAllowed     // [W] RLI-T
         case .refused: return .portConnectionRefused                                                        // [W] OVMM
         case .open, .disconnected, .closed: return .portDisconnected                                        // [W] RLI-T, OVMM
         }
     }
 
-    /// The peer has sent frames that end or open connections: take them in before deciding.
+    /// The peer has sent frames that end or open connections, or is gone: take that in before deciding.
     @inline(never)
-    private func lookForEndings(_ connection: Connection) {
+    private func lookForEndings() {
+        guard let connection else { return }
         queues.change { state in
             state.heat(connection.entry)
             state.absorb(connection.entry)
         }
+        if connection.link.peerHasGone { PortRundown.linkBroke(connection.entry, of: queues) }
     }
-
-    @inline(never)
-    private func peerWent(_ connection: Connection) { PortRundown.linkBroke(connection.entry, of: queues) }
 
     @inline(__always)
     private func fill(_ frame: inout ntlpc_frame, _ header: MessageHeader) {
@@ -81,54 +80,88 @@ extension ALPCPort {
     /// Sends a request and waits for its answer. `capacity` counts the whole message.
     /// - Throws: `lpcRequestsNotAllowed` (pending, or the peer takes none), `portDisconnected`, `portConnectionRefused`,
     ///   `portMessageTooLong`, `messageLost` or `lpcReplyLost` when the peer goes away, `portClosed`.
+    @inline(__always)
     public func request(_ message: borrowing OutgoingMessage, capacity: Int, deadline: Deadline, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
-        let connection = try route(message)
-        if case .server = role { return try ask(message, connection, capacity: capacity, deadline: deadline, into: &delivery) }
+        let connection = try route(message.header.totalLength)
+        if isServerPort { return try ask(message, connection.takeUnretainedValue(), capacity: capacity, deadline: deadline, into: &delivery) }
         var frame = ntlpc_frame()
         frame.kind = FrameKind.message
         frame.flags = FrameFlags.sync | (message.isLegacy ? FrameFlags.legacy : 0)
-        return try exchange(&frame, message, id: nil, connection, capacity: capacity, deadline: deadline, into: &delivery)
+        return try exchange(&frame, message, id: 0, connection, capacity: capacity, deadline: deadline, into: &delivery)
     }
 
-    /// The client's way: the reply comes into a slot of the calling thread.
-    func exchange(_ frame: inout ntlpc_frame, _ message: borrowing OutgoingMessage, id: UInt32?, _ connection: Connection,
+    /// The client's way: the reply comes into a slot of the calling thread. `id` is 0 for a new message.
+    @inline(__always)
+    func exchange(_ frame: inout ntlpc_frame, _ message: borrowing OutgoingMessage, id: UInt32, _ connection: Unmanaged<Connection>,
                   capacity: Int, deadline: Deadline, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
-        let link = connection.link
-        guard let (slot, turn) = link.slots.take(connection: connection.number) else { throw .insufficientResources }
+        let core = core.unsafelyUnwrapped
+        let number = connection._withUnsafeGuaranteedRef { $0.number }
+        guard let (slot, turn) = core.pointee.slots.take(connection: number) else { throw .insufficientResources }
         var header = message.header
-        header.messageID = id ?? MessageID.make(link: link.number, slot: slot, turn: turn)
+        header.messageID = id != 0 ? id : MessageID.make(link: core.pointee.number, slot: slot, turn: turn)
         fill(&frame, header)
-        frame.connection = connection.number
+        frame.connection = number
         frame.slot = UInt32(truncatingIfNeeded: slot)
         frame.turn = turn
-        switch link.send(&frame, payload: message.payload, deadline: deadline.nanoseconds) {
+        let until = deadline.nanoseconds
+        switch Link.send(core, &frame, payload: message.payload, deadline: until, askToDrain: { self.askToDrain() }) {
         case .sent: break
-        case .dead:
-            link.slots.giveBack(slot)
-            throw .portDisconnected
-        case .full:
-            link.slots.giveBack(slot)
-            if deadline.nanoseconds != 0 { return .timedOut }
+        case .dead, .full:
+            core.pointee.slots.giveBack(slot)
+            if core.pointee.peerHasGone { throw .portDisconnected }
+            if until != 0 { return .timedOut }
             throw .insufficientResources
         }
         let thread = ntlpc_thread_current()
         thread.pointee.call_slot = UInt32(truncatingIfNeeded: slot)
         thread.pointee.call_turn = turn
         thread.pointee.call_id = header.messageID
-        thread.pointee.call_connection = connection.number
-        thread.pointee.call = Unmanaged.passUnretained(link).toOpaque()
-        let outcome = link.slots.wait(slot, turn: turn, deadline: deadline.nanoseconds)
+        thread.pointee.call_connection = number
+        thread.pointee.call = connection.toOpaque()
+        let outcome = core.pointee.slots.wait(slot, turn: turn, deadline: until)
         thread.pointee.call = nil
-        switch outcome {
-        case .reply:
-            return try takeReply(slot, connection, id: header.messageID, message, capacity: capacity, into: &delivery)
-        case .timedOut:
-            Self.giveUp(link, connection: connection.number, id: header.messageID, slot: slot)
-            return .timedOut
-        case .interrupted(let why):
-            link.slots.abandon(slot)
-            throw why == .portClosed ? .portClosed : message.isLegacy ? .lpcReplyLost : .messageLost
+        guard case .reply = outcome else { return try unanswered(outcome, slot, header.messageID, isLegacy: message.isLegacy) }
+        let head = core.pointee.slots.headOfReply(slot)
+        let shared = head.load(as: ntlpc_reply.self)
+        guard shared.kind == FrameKind.answer else { throw failure(shared, slot) }
+        let count = Int(min(shared.length, UInt32(MessageHeader.largestPayload)))
+        delivery.header = unsafeBitCast(shared.header, to: MessageHeader.self)
+        delivery.header.setLength(count)
+        delivery.header.messageID = header.messageID
+        delivery.header.clientProcess = core.pointee.peerNumber
+        delivery.payload = UnsafeRawPointer(head + MemoryLayout<ntlpc_reply>.size)
+        delivery.count = count
+        delivery.slot = slot
+        delivery.core = core
+        delivery.messageContext = message.messageContext
+        if shared.flags & FrameFlags.release != 0 && count + MessageHeader.size <= capacity {
+            delivery.header.type = HeaderType.reply
+            return .message
         }
+        return keepReply(release: shared.flags & FrameFlags.release != 0, capacity: capacity, into: &delivery)
+    }
+
+    private func askToDrain() { connection?.link.askToDrain() }
+
+    @inline(never)
+    private func unanswered(_ outcome: SlotOutcome, _ slot: Int, _ id: UInt32, isLegacy: Bool) throws(NTStatus) -> ReceiveOutcome {
+        guard let connection else { throw .portClosed }
+        switch outcome {
+        case .interrupted(let why):
+            connection.link.slots.abandon(slot)
+            throw why == .portClosed ? .portClosed : isLegacy ? .lpcReplyLost : .messageLost
+        case .timedOut, .reply:
+            Self.giveUp(connection.link, connection: connection.number, id: id, slot: slot)
+            return .timedOut
+        }
+    }
+
+    /// The slot holds no answer but a status.
+    @inline(never)
+    private func failure(_ shared: ntlpc_reply, _ slot: Int) -> NTStatus {
+        connection?.link.slots.giveBack(slot)
+        guard shared.kind == FrameKind.status, shared.detail & 0xC000_0000 == 0xC000_0000 else { return .messageLost }
+        return NTStatus(rawValue: Int32(bitPattern: shared.detail))
     }
 
     /// The caller stops waiting: the server learns it, and the slot rests until it has.
@@ -144,42 +177,14 @@ extension ALPCPort {
         _ = link.send(&frame, payload: nil)
     }
 
-    @inline(__always)
-    private func takeReply(_ slot: Int, _ connection: Connection, id: UInt32, _ message: borrowing OutgoingMessage,
-                           capacity: Int, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
-        let link = connection.link
-        let (head, shared) = link.slots.reply(in: slot)
-        guard head.kind == FrameKind.answer else {
-            link.slots.giveBack(slot)
-            throw head.kind == FrameKind.status && head.detail & 0xC000_0000 == 0xC000_0000 ? NTStatus(rawValue: Int32(bitPattern: head.detail)) : .messageLost
-        }
-        let count = Int(min(head.length, UInt32(MessageHeader.largestPayload)))
-        let staging = StagingMemory.ofThread()
-        if count > 0 { staging.copyMemory(from: shared, byteCount: count) }
-        link.slots.giveBack(slot)
-        let release = head.flags & FrameFlags.release != 0
-        var header = unsafeBitCast(head.header, to: MessageHeader.self)
-        header.setLength(count)
-        header.messageID = id
-        header.clientProcess = connection.entry.ntProcess
-        header.type = release ? HeaderType.reply : HeaderType.request | HeaderFlags.continuation
-        delivery.header = header
-        delivery.payload = UnsafeRawPointer(staging)
-        delivery.count = count
-        delivery.connection = connection
-        delivery.messageContext = message.messageContext
-        delivery.portContext = 0
-        delivery.sequence = 0
-        if release && count + MessageHeader.size <= capacity { return .message }
-        return keepReply(header, connection, release: release, message, capacity: capacity, into: &delivery)
-    }
-
     /// A reply that can be answered again, or one that did not fit and waits in the port's queue.
     @inline(never)
-    private func keepReply(_ header: MessageHeader, _ connection: Connection, release: Bool, _ message: borrowing OutgoingMessage,
-                           capacity: Int, into delivery: inout Delivery) -> ReceiveOutcome {
+    private func keepReply(release: Bool, capacity: Int, into delivery: inout Delivery) -> ReceiveOutcome {
+        guard let connection else { return .closed }
+        delivery.header.type = release ? HeaderType.reply : HeaderType.request | HeaderFlags.continuation
+        let header = delivery.header
         let fits = delivery.count + MessageHeader.size <= capacity
-        let context = message.messageContext
+        let context = delivery.messageContext
         let payload = delivery.payload
         let kept = queues.change { state -> MessagePointer? in
             if let earlier = connection.entry.table.find(header.messageID) { state.discardAway(earlier) }
@@ -201,7 +206,8 @@ extension ALPCPort {
             return record
         }
         delivery.record = fits ? kept : nil
-        return fits ? .message : .tooShort(delivery.count + MessageHeader.size)
+        if !fits { ALPCPort.finish(&delivery) }
+        return fits ? .message : .tooShort(Int(header.dataLength) + MessageHeader.size)
     }
 
     // MARK: Asynchronous sends
@@ -210,7 +216,7 @@ extension ALPCPort {
     /// - Returns: the message's id ([W] PFW, RLI-T: written back to the sender's header).
     public func post(_ message: borrowing OutgoingMessage, datagram: Bool) throws(NTStatus) -> UInt32 {
         if case .unconnected = role { return try postToSelf(message) }
-        let connection = try route(message)
+        let connection = try route(message.header.totalLength).takeUnretainedValue()
         if isServerPort && connection.peerFlags & PortTraits.allowRequests == 0 && !datagram { throw .lpcRequestsNotAllowed }
         let context = message.messageContext
         let isServer = isServerPort

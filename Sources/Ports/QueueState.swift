@@ -18,9 +18,9 @@ struct QueueState: ~Copyable {
     /// Messages sent and not yet received, in the order of arrival.
     var main = MessageList()
     /// Links by number; a client's queues have one.
-    var entries: [LinkEntry?] = []
-    var hot: [LinkEntry] = []
-    var isSpinning = false
+    var entries = LinkEntries()
+    /// Entries are kept alive by `entries`.
+    var hot: ContiguousArray<Unmanaged<LinkEntry>> = []
     var bells: PortQueues.Bells?
     /// Threads asleep in epoll, and how many of them take any message.
     var epollSleepers = 0
@@ -54,6 +54,8 @@ struct QueueState: ~Copyable {
         var result: ReceiveOutcome
         /// Nothing is left to do when the thread leaves.
         var isClean: Bool
+        /// The only ring that can bring news, for a thread that looks before it sleeps.
+        var watched: LinkEntry?
     }
 
     /// Takes the next message for `filter`, straight from a ring where possible; `.timedOut` when there is none now.
@@ -64,51 +66,56 @@ struct QueueState: ~Copyable {
             while index < hot.count {
                 if takeDirectly(hot[index], filter, capacity: capacity, staging: staging, into: &delivery) {
                     let isClean = sleepers == 0 && waitablePorts.isEmpty && aftermath.isEmpty && hot.count <= PortQueues.hotLimit
-                    return TakeOutcome(result: .message, isClean: isClean)
+                    return TakeOutcome(result: .message, isClean: isClean, watched: nil)
                 }
                 index += 1
             }
         }
-        return TakeOutcome(result: takeQueued(filter, capacity: capacity, into: &delivery), isClean: false)
+        let result = takeQueued(filter, capacity: capacity, into: &delivery)
+        let mayWatch = hot.count == 1 && sleepers == 0
+        return TakeOutcome(result: result, isClean: false, watched: mayWatch ? hot[0].takeUnretainedValue() : nil)
     }
 
     /// The fast way: an ordinary message at the head of a hot ring.
     @inline(__always)
-    private mutating func takeDirectly(_ entry: LinkEntry, _ filter: ReceiveFilter, capacity: Int,
+    private mutating func takeDirectly(_ hot: Unmanaged<LinkEntry>, _ filter: ReceiveFilter, capacity: Int,
                                        staging: UnsafeMutableRawPointer, into delivery: inout Delivery) -> Bool {
-        guard case .frame = entry.link.consumer.look() else { return false }
-        let frame = entry.link.consumer.frame
-        let count = Int(frame.length)
-        guard frame.kind == FrameKind.message, entry.link.consumer.closings == entry.closingsSeen,
+        let core = hot._withUnsafeGuaranteedRef { $0.core }
+        guard case .frame = core.pointee.consumer.look() else { return false }
+        let kind = core.pointee.consumer.frame.kind
+        let count = Int(core.pointee.consumer.frame.length)
+        guard kind == FrameKind.message, core.pointee.consumer.closings == core.pointee.closingsSeen.load(ordering: .relaxed),
               count + MessageHeader.size <= capacity, count <= MessageHeader.largestPayload,
-              let connection = entry.connection(frame.connection), connection.state == .open,
-              filter.connection == nil || filter.connection === connection else { return false }
-        guard let header = admit(frame, entry, connection) else { return false }
-        if count > 0 { staging.copyMemory(from: entry.link.consumer.payload, byteCount: count) }
-        entry.link.consumer.advance()
-        delivery.header = header
-        delivery.payload = UnsafeRawPointer(staging)
-        delivery.count = count
-        delivery.owned = nil
-        delivery.connection = connection
-        delivery.portContext = connection.portContext
-        delivery.messageContext = 0
-        delivery.record = nil
-        if header.type & HeaderFlags.continuation != 0 {
+              let connection = hot._withUnsafeGuaranteedRef({ $0.find(core.pointee.consumer.frame.connection) }),
+              connection._withUnsafeGuaranteedRef({ $0.state }) == .open, filter.takes(connection) else { return false }
+        let flags = core.pointee.consumer.frame.flags
+        delivery.header = unsafeBitCast(core.pointee.consumer.frame.header, to: MessageHeader.self)
+        guard admit(&delivery.header, count: count, flags: flags, core) else {
+            breakLink(hot.takeUnretainedValue())
+            return false
+        }
+        if flags & FrameFlags.release == 0 {
             let record = pool.make()
-            record.pointee.header = header
-            record.pointee.connection = connection
-            record.pointee.slot = frame.slot
-            record.pointee.turn = frame.turn
+            record.pointee.header = delivery.header
+            record.pointee.slot = core.pointee.consumer.frame.slot
+            record.pointee.turn = core.pointee.consumer.frame.turn
             record.pointee.state = .held
-            record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
-            guard entry.table.insert(record) else {
+            record.pointee.isLegacy = flags & FrameFlags.legacy != 0
+            guard hot._withUnsafeGuaranteedRef({ $0.table.insert(record) }) else {
                 pool.release(record)
-                breakLink(entry)
+                breakLink(hot.takeUnretainedValue())
                 return false
             }
+            record.pointee.adopt(connection.retain())
             delivery.record = record
+        } else {
+            delivery.retained = connection.retain()
         }
+        if count > 0 { staging.copyMemory(from: core.pointee.consumer.payload, byteCount: count) }
+        core.pointee.consumer.advance()
+        delivery.payload = UnsafeRawPointer(staging)
+        delivery.count = count
+        delivery.portContext = connection._withUnsafeGuaranteedRef { $0.portContext }
         sequence &+= 1
         delivery.sequence = sequence
         return true
@@ -142,7 +149,6 @@ struct QueueState: ~Copyable {
         delivery.count = Int(record.pointee.header.dataLength)
         delivery.owned = record.pointee.payload
         delivery.payload = UnsafeRawPointer(record.pointee.payload)
-        delivery.connection = record.pointee.connection
         delivery.portContext = record.pointee.isConnectionRequest ? 0 : record.pointee.connection?.portContext ?? 0
         delivery.messageContext = record.pointee.messageContext
         delivery.sequence = sequence
@@ -153,6 +159,7 @@ struct QueueState: ~Copyable {
             record.pointee.state = .held
             delivery.record = record
         } else {
+            delivery.retained = record.pointee.connection.map { Unmanaged.passRetained($0) }
             unlist(record)
             pool.release(record)
         }
@@ -168,7 +175,7 @@ struct QueueState: ~Copyable {
         } else {
             record = pool.make()
             record.pointee.header = delivery.header
-            record.pointee.connection = delivery.connection
+            record.pointee.connection = delivery.retained?.takeUnretainedValue()
             record.pointee.messageContext = delivery.messageContext
         }
         record.pointee.state = .queued
@@ -185,28 +192,26 @@ struct QueueState: ~Copyable {
 
     // MARK: Rings
 
-    /// Checks a message frame and gives it the header its receiver will see; nil when the sender breaks the rules.
+    /// Checks the header of a message frame and makes it what its receiver will see; false when the sender breaks the rules.
     @inline(__always)
-    mutating func admit(_ frame: ntlpc_frame, _ entry: LinkEntry, _ connection: Connection) -> MessageHeader? {
-        var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+    mutating func admit(_ header: inout MessageHeader, count: Int, flags: UInt16, _ core: LinkPointer) -> Bool {
         let serverMade = header.messageID & MessageID.fromServer != 0
-        guard MessageID.isWellFormed(header.messageID), MessageID.link(of: header.messageID) == entry.link.number, serverMade != isServer else {
-            breakLink(entry)
-            return nil
+        guard MessageID.isWellFormed(header.messageID), MessageID.link(of: header.messageID) == core.pointee.number, serverMade != isServer else {
+            return false
         }
-        header.setLength(Int(frame.length))
-        header.type = frame.flags & FrameFlags.release != 0 ? HeaderType.datagram : HeaderType.request | HeaderFlags.continuation
-        header.clientProcess = entry.ntProcess
+        header.setLength(count)
+        header.type = flags & FrameFlags.release != 0 ? HeaderType.datagram : HeaderType.request | HeaderFlags.continuation
+        header.clientProcess = core.pointee.peerNumber
         callbackSerial &+= 1
         header.callbackID = UInt64(callbackSerial)
-        return header
+        return true
     }
 
     /// Takes every frame of every hot ring into the main queue.
     mutating func absorbEverything() {
         var index = 0
         while index < hot.count {
-            absorb(hot[index])
+            absorb(hot[index].takeUnretainedValue())
             index += 1
         }
     }
@@ -234,9 +239,14 @@ struct QueueState: ~Copyable {
     }
 
     mutating func breakLink(_ entry: LinkEntry) {
-        hot.removeAll { $0 === entry }
-        entry.isHot = false
+        cool(entry)
         if !aftermath.breaks.contains(where: { $0 === entry }) { aftermath.breaks.append(entry) }
+    }
+
+    /// The ring is not looked at any more.
+    mutating func cool(_ entry: LinkEntry) {
+        hot.removeAll { $0.toOpaque() == Unmanaged.passUnretained(entry).toOpaque() }
+        entry.isHot = false
     }
 
     /// A ring has or may have news.
@@ -248,13 +258,13 @@ struct QueueState: ~Copyable {
     mutating func heat(_ entry: LinkEntry) {
         guard !entry.isHot else { return }
         entry.isHot = true
-        hot.append(entry)
+        hot.append(Unmanaged.passUnretained(entry))
     }
 
     /// Looks at every ring without waiting for its bell; true when one has news.
     mutating func heatNews() -> Bool {
         var any = false
-        for case let entry? in entries where entry.link.consumer.hasNews {
+        for entry in entries.all where entry.core.pointee.consumer.hasNews {
             heat(entry)
             any = true
         }
@@ -280,8 +290,8 @@ struct QueueState: ~Copyable {
             }
         }
         guard let bells else { return nil }
-        for (key, entry) in entries.enumerated() {
-            guard let entry, !entry.isListening else { continue }
+        for key in 0..<entries.count {
+            guard let entry = entries[key], !entry.isListening else { continue }
             do throws(Errno) {
                 try Epoll.add(entry.link.bell, to: bells.epoll, key: UInt64(key), edge: true)
                 entry.isListening = true
@@ -290,7 +300,7 @@ struct QueueState: ~Copyable {
             }
         }
         var passes = 0
-        while let entry = hot.last {
+        while let entry = hot.last?.takeUnretainedValue() {
             passes += 1
             if entry.link.consumer.arm() {
                 entry.isHot = false
@@ -342,9 +352,10 @@ struct QueueState: ~Copyable {
         return connection.state == .disconnected || connection.state == .closed || connection.state == .refused
     }
 
+    @inline(__always)
     mutating func unlist(_ record: MessagePointer) {
-        guard record.pointee.isListed, let connection = record.pointee.connection else { return }
-        connection.entry.table.remove(record)
+        guard record.pointee.isListed, let connection = record.pointee.reference else { return }
+        connection._withUnsafeGuaranteedRef { $0.entry.table.remove(record) }
     }
 
     /// Takes a message out of everything and forgets it.

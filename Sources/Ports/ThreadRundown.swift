@@ -33,9 +33,9 @@ public enum ThreadRundown {
     static func run(_ thread: UnsafeMutablePointer<ntlpc_thread>) {
         if let call = thread.pointee.call {
             thread.pointee.call = nil
-            // The reference that the call held is lost with its stack, so the link is alive; the message is cancelled.
-            let link = Unmanaged<Link>.fromOpaque(call).takeUnretainedValue()
-            ALPCPort.giveUp(link, connection: thread.pointee.call_connection, id: thread.pointee.call_id, slot: Int(thread.pointee.call_slot))
+            // The references that the call held are lost with its stack, so the connection is alive; the message is cancelled.
+            let connection = Unmanaged<Connection>.fromOpaque(call).takeUnretainedValue()
+            ALPCPort.giveUp(connection.link, connection: thread.pointee.call_connection, id: thread.pointee.call_id, slot: Int(thread.pointee.call_slot))
         }
         if let known = thread.pointee.rundown {
             thread.pointee.rundown = nil

@@ -15,27 +15,10 @@ public struct TraceCategory: OptionSet, Sendable {
     public static let transport = TraceCategory(rawValue: 4)
     public static let wine = TraceCategory(rawValue: 8)
     public static let all = TraceCategory(rawValue: 0xFFFF_FFFF)
-
-    static func parse(_ text: String) -> TraceCategory {
-        var result: TraceCategory = []
-        for name in text.split(separator: ",") {
-            switch name {
-            case "calls": result.insert(.calls)
-            case "ports": result.insert(.ports)
-            case "transport": result.insert(.transport)
-            case "wine": result.insert(.wine)
-            case "all", "1": result = .all
-            default: break
-            }
-        }
-        return result
-    }
 }
 
 /// Where traces go.
 public enum Trace {
-    /// Read once, at the first event.
-    public static let enabled: TraceCategory = getenv("NTLPC_TRACE").map { TraceCategory.parse(String(cString: $0)) } ?? []
 
     private static let output: Int32 = {
         guard let path = getenv("NTLPC_LOG"), path.pointee != 0 else { return 2 }
@@ -45,7 +28,7 @@ public enum Trace {
 
     @inlinable
     @inline(__always)
-    public static func isOn(_ category: TraceCategory) -> Bool { !enabled.isDisjoint(with: category) }
+    public static func isOn(_ category: TraceCategory) -> Bool { ntlpc_trace_setting() & category.rawValue != 0 }
 
     /// Writes one line if the category is on. The text is not even made when it is off.
     @inlinable

@@ -18,6 +18,55 @@ public enum SendOutcome: Sendable {
     case dead
 }
 
+/// The part of a link that every message passes through: plain memory that the link owns, outside reference counting.
+public struct LinkCore: ~Copyable {
+    public let number: UInt32
+    let kick: Int32
+    let mutex = FutexMutex()
+    /// Guarded by `mutex`.
+    var producer: RingProducer
+    /// Guarded by the lock of the queues that the link feeds.
+    public var consumer: RingConsumer
+    public let slots: ReplySlots
+    public let replies: ReplyPublisher
+    /// How many frames that end or open a connection have been taken in. Read without the lock by senders.
+    /// ORDER: release on store, acquire on load; publishes the states of the connections.
+    public let closingsSeen = Atomic<UInt32>(0)
+    /// The peer's process as its world numbers it; kept here for the layer above.
+    public var peerNumber: UInt64 = 0
+    let dead = Atomic<Bool>(false)
+    let ownGone: SharedWord
+    let peerGone: SharedWord
+    let peerClosings: SharedWord
+
+    init(number: UInt32, kick: Int32, outbound: DirectionWords, inbound: DirectionWords, region: SharedMemory) {
+        self.number = number
+        self.kick = kick
+        producer = RingProducer(outbound)
+        consumer = RingConsumer(inbound)
+        slots = ReplySlots(region: region)
+        replies = ReplyPublisher(region: region)
+        ownGone = outbound.gone
+        peerGone = inbound.gone
+        peerClosings = inbound.closings
+    }
+
+    /// The peer's process is gone, or broke the rules, or this end was closed.
+    @inline(__always)
+    public var isDead: Bool { dead.load(ordering: .relaxed) }
+
+    /// The peer has closed its end, though the hang-up may not have been seen yet.
+    @inline(__always)
+    public var peerHasGone: Bool { dead.load(ordering: .acquiring) || peerGone.pointee.load(ordering: .acquiring) != 0 }
+
+    /// How many frames that end or open a connection the peer has sent; see `RingConsumer.closings`. Any thread may ask.
+    @inline(__always)
+    public var closingsSent: UInt32 { peerClosings.pointee.load(ordering: .acquiring) }
+}
+
+/// A link's core. Valid while the link is.
+public typealias LinkPointer = UnsafeMutablePointer<LinkCore>
+
 /// One end of a link.
 public final class Link: @unchecked Sendable {
     public enum Side: Sendable { case client, server }
@@ -29,20 +78,11 @@ public final class Link: @unchecked Sendable {
     public let number: UInt32
     /// What the peer said of itself in the handshake: useful, never trusted for access.
     public let greeting: ntlpc_control
-    let region: SharedMemory
+    public let core: LinkPointer
+    private let region: SharedMemory
     /// Kicked for the peer, and kicked by the peer for us.
-    let kick: Descriptor
+    private let kick: Descriptor
     public let bell: Descriptor
-
-    let producer: FutexLock<RingProducer>
-    /// Guarded by the lock of the queues this link feeds.
-    public var consumer: RingConsumer
-    public let slots: ReplySlots
-    public let replies: ReplyPublisher
-    let dead = Atomic<Bool>(false)
-    let ownGone: SharedWord
-    @usableFromInline let peerGone: SharedWord
-    @usableFromInline let peerClosings: SharedWord
 
     init(side: Side, peer: PeerCredentials, control: Descriptor, number: UInt32, greeting: ntlpc_control,
          region: SharedMemory, kick: Descriptor, bell: Descriptor) {
@@ -56,52 +96,59 @@ public final class Link: @unchecked Sendable {
         self.bell = bell
         let outbound = DirectionWords(side == .client ? .request : .delivery, in: region)
         let inbound = DirectionWords(side == .client ? .delivery : .request, in: region)
-        producer = FutexLock(RingProducer(outbound))
-        consumer = RingConsumer(inbound)
-        slots = ReplySlots(region: region)
-        replies = ReplyPublisher(region: region)
-        ownGone = outbound.gone
-        peerGone = inbound.gone
-        peerClosings = inbound.closings
+        core = .allocate(capacity: 1)
+        core.initialize(to: LinkCore(number: number, kick: kick.rawValue, outbound: outbound, inbound: inbound, region: region))
+    }
+
+    deinit {
+        core.pointee.slots.deallocate()
+        core.deinitialize(count: 1)
+        core.deallocate()
     }
 
     /// The peer's process is gone, or broke the rules, or this end was closed.
-    @inlinable
-    @inline(__always)
-    public var isDead: Bool { deadFlag }
-    @usableFromInline var deadFlag: Bool { dead.load(ordering: .acquiring) }
+    public var isDead: Bool { core.pointee.dead.load(ordering: .acquiring) }
+    public var peerHasGone: Bool { core.pointee.peerHasGone }
+    public var slots: ReplySlots { core.pointee.slots }
+    public var replies: ReplyPublisher { core.pointee.replies }
 
-    /// How many frames that end or open a connection the peer has sent; see `RingConsumer.closings`. Any thread may ask.
-    @inlinable
-    @inline(__always)
-    public var closingsSent: UInt32 { peerClosings.pointee.load(ordering: .acquiring) }
+    /// The receiving end. Guarded by the lock of the queues that the link feeds.
+    public var consumer: RingConsumer {
+        _read { yield core.pointee.consumer }
+        _modify { yield &core.pointee.consumer }
+    }
 
-    /// The peer has closed its end, though the hang-up may not have been seen yet.
-    public var peerHasGone: Bool { dead.load(ordering: .acquiring) || peerGone.pointee.load(ordering: .acquiring) != 0 }
-
-    /// `closing` marks a frame that ends or opens a connection, so that the peer looks ahead for it.
-    /// Sends one frame: `prefix` and `payload` one after the other.
-    /// A full ring asks the peer's process to drain it and waits until `deadline` (absolute nanoseconds; 0 is one second).
-    @inline(__always)
+    /// `Link.send` over this link.
     public func send(_ frame: inout ntlpc_frame, prefix: UnsafeRawBufferPointer = .init(start: nil, count: 0),
                      payload: UnsafeRawPointer?, closing: Bool = false, deadline: UInt64 = 0) -> SendOutcome {
+        Link.send(core, &frame, prefix: prefix, payload: payload, closing: closing, deadline: deadline) { self.askToDrain() }
+    }
+
+    /// Sends one frame: `prefix` and `payload` one after the other. `closing` marks a frame that ends or opens a connection, so that
+    /// the peer looks ahead for it. A full ring asks the peer's process to drain it and waits until `deadline` (absolute
+    /// nanoseconds; 0 is one second).
+    @inline(__always)
+    public static func send(_ core: LinkPointer, _ frame: inout ntlpc_frame, prefix: UnsafeRawBufferPointer = .init(start: nil, count: 0),
+                            payload: UnsafeRawPointer?, closing: Bool = false, deadline: UInt64 = 0, askToDrain: () -> Void) -> SendOutcome {
         // The critical section covers the kick: a thread ended between taking the flag and kicking would lose the wake.
         ntlpc_critical_enter()
         defer { ntlpc_critical_leave() }
         let count = Int(frame.length)
-        let kickNeeded: Bool? = producer.withLock { ring in
-            guard let place = ring.reserve(payload: count) else { return nil }
-            write(&frame, prefix, payload, to: place)
-            if closing { ring.announceClosing() }
-            return ring.publish(payload: count)
+        core.pointee.mutex.lock()
+        guard let place = core.pointee.producer.reserve(payload: count) else {
+            core.pointee.mutex.unlock()
+            return sendWhenRoom(core, &frame, prefix, payload, closing: closing, deadline: deadline, askToDrain)
         }
-        guard let kickNeeded else { return sendWhenRoom(&frame, prefix, payload, closing: closing, deadline: deadline) }
-        if kickNeeded { EventFd.kick(kick) }
+        write(&frame, prefix, payload, to: place)
+        if closing { core.pointee.producer.announceClosing() }
+        let kickNeeded = core.pointee.producer.publish(payload: count)
+        core.pointee.mutex.unlock()
+        if kickNeeded { ntlpc_eventfd_kick(core.pointee.kick) }
         return .sent
     }
 
     @inline(__always)
-    private func write(_ frame: inout ntlpc_frame, _ prefix: UnsafeRawBufferPointer, _ payload: UnsafeRawPointer?, to place: UnsafeMutableRawPointer) {
+    private static func write(_ frame: inout ntlpc_frame, _ prefix: UnsafeRawBufferPointer, _ payload: UnsafeRawPointer?, to place: UnsafeMutableRawPointer) {
         place.copyMemory(from: &frame, byteCount: MemoryLayout<ntlpc_frame>.size)
         var body = place + MemoryLayout<ntlpc_frame>.size
         if prefix.count > 0 {
@@ -112,43 +159,37 @@ public final class Link: @unchecked Sendable {
     }
 
     @inline(never)
-    private func sendWhenRoom(_ frame: inout ntlpc_frame, _ prefix: UnsafeRawBufferPointer, _ payload: UnsafeRawPointer?,
-                              closing: Bool, deadline: UInt64) -> SendOutcome {
+    private static func sendWhenRoom(_ core: LinkPointer, _ frame: inout ntlpc_frame, _ prefix: UnsafeRawBufferPointer, _ payload: UnsafeRawPointer?,
+                                     closing: Bool, deadline: UInt64, _ askToDrain: () -> Void) -> SendOutcome {
         let end = deadline != 0 ? deadline : Clock.monotonic &+ 1_000_000_000
         let count = Int(frame.length)
         var asked = false
         while true {
-            if peerHasGone { return .dead }
-            enum Step { case sent(kick: Bool), again, sleep(UInt32) }
-            let address = producer.withLock { $0.creditAddress }
-            let step: Step = producer.withLock { ring in
-                if let place = ring.reserve(payload: count) {
-                    write(&frame, prefix, payload, to: place)
-                    if closing { ring.announceClosing() }
-                    return .sent(kick: ring.publish(payload: count))
-                }
-                if let value = ring.awaitRoom(payload: count) { return .sleep(value) }
-                return .again
-            }
-            switch step {
-            case .sent(let kickNeeded):
-                if kickNeeded { EventFd.kick(kick) }
+            if core.pointee.peerHasGone { return .dead }
+            core.pointee.mutex.lock()
+            if let place = core.pointee.producer.reserve(payload: count) {
+                write(&frame, prefix, payload, to: place)
+                if closing { core.pointee.producer.announceClosing() }
+                let kickNeeded = core.pointee.producer.publish(payload: count)
+                core.pointee.mutex.unlock()
+                if kickNeeded { ntlpc_eventfd_kick(core.pointee.kick) }
                 return .sent
-            case .again:
-                continue
-            case .sleep(let value):
-                if !asked {
-                    askToDrain()
-                    asked = true
-                }
-                let now = Clock.monotonic
-                if now >= end { return .full }
-                Futex.wait(address, value, shared: true, deadline: min(end, now &+ 100_000_000))
             }
+            let awaited = core.pointee.producer.awaitRoom(payload: count)
+            let address = core.pointee.producer.creditAddress
+            core.pointee.mutex.unlock()
+            guard let awaited else { continue }
+            if !asked {
+                askToDrain()
+                asked = true
+            }
+            let now = Clock.monotonic
+            if now >= end { return .full }
+            Futex.wait(address, awaited, shared: true, deadline: min(end, now &+ 100_000_000))
         }
     }
 
-    private func askToDrain() {
+    public func askToDrain() {
         var message = ntlpc_control()
         message.magic = NTLPC_WIRE_MAGIC
         message.version = NTLPC_WIRE_VERSION
@@ -180,8 +221,8 @@ public final class Link: @unchecked Sendable {
 
     /// Ends this end: the peer sees `gone` at once and the hang-up soon.
     public func close() {
-        ownGone.pointee.store(1, ordering: .releasing)
-        dead.store(true, ordering: .releasing)
+        core.pointee.ownGone.pointee.store(1, ordering: .releasing)
+        core.pointee.dead.store(true, ordering: .releasing)
         UnixSocket.shutDown(control)
         // A peer that sleeps for a delivery must look.
         EventFd.kick(kick)
@@ -189,7 +230,7 @@ public final class Link: @unchecked Sendable {
 
     /// The peer is gone: callers that wait here wake.
     public func markDead() {
-        dead.store(true, ordering: .releasing)
+        core.pointee.dead.store(true, ordering: .releasing)
         slots.interrupt(connection: nil, .linkDead)
     }
 }

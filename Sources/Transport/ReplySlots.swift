@@ -42,19 +42,19 @@ struct SlotRecord: ~Copyable {
     let busy = Atomic<UInt32>(0)
 }
 
-/// The reply slots of a link, as the client's process uses them.
-public final class ReplySlots: @unchecked Sendable {
+/// The reply slots of a link, as the client's process uses them. Plain pointers: the link owns the memory.
+public struct ReplySlots: @unchecked Sendable {
     private static let wordsOfBits = WireLayout.slotCount / 64
     private static let lookAgain: UInt64 = 2_000_000_000
 
-    private let region: SharedMemory
+    private let slots: UnsafeMutableRawPointer
     private let records: UnsafeMutablePointer<SlotRecord>
     /// One bit a slot. Private to the process.
     private let free: UnsafeMutablePointer<Atomic<UInt64>>
     private let abandoned: UnsafeMutablePointer<Atomic<UInt64>>
 
     init(region: SharedMemory) {
-        self.region = region
+        slots = region.base + WireLayout.slotsOffset
         records = .allocate(capacity: WireLayout.slotCount)
         for index in 0..<WireLayout.slotCount { (records + index).initialize(to: SlotRecord()) }
         free = .allocate(capacity: Self.wordsOfBits)
@@ -65,7 +65,7 @@ public final class ReplySlots: @unchecked Sendable {
         }
     }
 
-    deinit {
+    func deallocate() {
         records.deinitialize(count: WireLayout.slotCount)
         records.deallocate()
         free.deinitialize(count: Self.wordsOfBits)
@@ -74,14 +74,39 @@ public final class ReplySlots: @unchecked Sendable {
         abandoned.deallocate()
     }
 
+    @inline(__always)
     private func head(_ slot: Int) -> UnsafeMutableRawPointer {
-        region.base + WireLayout.slotsOffset + slot * Int(NTLPC_SLOT_STRIDE)
+        slots + slot * Int(NTLPC_SLOT_STRIDE)
     }
 
+    @inline(__always)
     private func word(_ slot: Int) -> SharedWord { head(slot).assumingMemoryBound(to: Atomic<UInt32>.self) }
 
     /// Takes a free slot for a call on `connection` and starts its next turn; nil when all are taken.
+    @inline(__always)
     public func take(connection: UInt32) -> (slot: Int, turn: UInt32)? {
+        // A thread that calls alone finds the lowest bit of the first word.
+        let bits = free[0].load(ordering: .relaxed)
+        let bit = bits & (~bits &+ 1)
+        if bits != 0, free[0].compareExchange(expected: bits, desired: bits & ~bit, successOrdering: .acquiring, failureOrdering: .relaxed).exchanged {
+            return start(bit.trailingZeroBitCount, connection)
+        }
+        return search(connection)
+    }
+
+    @inline(__always)
+    private func start(_ slot: Int, _ connection: UInt32) -> (slot: Int, turn: UInt32) {
+        let turn = (records[slot].turn &+ 1) & 0x3FFF_FFFF
+        records[slot].turn = turn
+        records[slot].connection = connection
+        records[slot].interruption.store(0, ordering: .relaxed)
+        // ORDER: release. Pairs with the acquire in `interrupt`, which then sees the connection.
+        records[slot].busy.store(1, ordering: .releasing)
+        return (slot, turn)
+    }
+
+    @inline(never)
+    private func search(_ connection: UInt32) -> (slot: Int, turn: UInt32)? {
         for attempt in 0..<2 {
             for index in 0..<Self.wordsOfBits {
                 var bits = free[index].load(ordering: .relaxed)
@@ -89,16 +114,7 @@ public final class ReplySlots: @unchecked Sendable {
                     let bit = bits & (~bits &+ 1)
                     // ORDER: acquire. Pairs with the release in `giveBack`: the last owner's use of the record is over.
                     let (done, found) = free[index].weakCompareExchange(expected: bits, desired: bits & ~bit, successOrdering: .acquiring, failureOrdering: .relaxed)
-                    if done {
-                        let slot = index * 64 + bit.trailingZeroBitCount
-                        let turn = (records[slot].turn &+ 1) & 0x3FFF_FFFF
-                        records[slot].turn = turn
-                        records[slot].connection = connection
-                        records[slot].interruption.store(0, ordering: .relaxed)
-                        // ORDER: release. Pairs with the acquire in `interrupt`, which then sees the connection.
-                        records[slot].busy.store(1, ordering: .releasing)
-                        return (slot, turn)
-                    }
+                    if done { return start(index * 64 + bit.trailingZeroBitCount, connection) }
                     bits = found
                 }
             }
@@ -126,6 +142,7 @@ public final class ReplySlots: @unchecked Sendable {
         return any
     }
 
+    @inline(__always)
     public func giveBack(_ slot: Int) {
         records[slot].busy.store(0, ordering: .relaxed)
         free[slot / 64].bitwiseOr(1 << UInt64(slot % 64), ordering: .releasing)
@@ -137,17 +154,27 @@ public final class ReplySlots: @unchecked Sendable {
         abandoned[slot / 64].bitwiseOr(1 << UInt64(slot % 64), ordering: .releasing)
     }
 
+    @inline(__always)
+    public func headOfReply(_ slot: Int) -> UnsafeMutableRawPointer { head(slot) }
+
     /// The reply head, copied once, and where its payload lies: shared memory.
+    @inline(__always)
     public func reply(in slot: Int) -> (head: ntlpc_reply, payload: UnsafeMutableRawPointer) {
         (head(slot).load(as: ntlpc_reply.self), head(slot) + MemoryLayout<ntlpc_reply>.size)
     }
 
     /// Waits for the reply of `turn`. `deadline`: absolute nanoseconds, 0 waits for ever.
+    @inline(__always)
     public func wait(_ slot: Int, turn: UInt32, deadline: UInt64) -> SlotOutcome {
         let word = word(slot)
-        let thread = ntlpc_thread_current()
         // ORDER: acquire. Pairs with the exchange in `ReplyPublisher.publish`; the reply's bytes are visible.
         if word.pointee.load(ordering: .acquiring) >> 2 == turn { return .reply }
+        return lookAndBlock(slot, word, turn: turn, deadline: deadline)
+    }
+
+    @inline(never)
+    private func lookAndBlock(_ slot: Int, _ word: SharedWord, turn: UInt32, deadline: UInt64) -> SlotOutcome {
+        let thread = ntlpc_thread_current()
         let serverCPU = (head(slot) + 4).load(as: UInt32.self)
         if Spin.isWorthwhile(thread, peerCPU: serverCPU),
            Spin.look(thread, deadline: deadline, { word.pointee.load(ordering: .acquiring) & ~1 != ((turn &- 1) & 0x3FFF_FFFF) << 2 }) {
@@ -202,6 +229,7 @@ public struct ReplyPublisher: @unchecked Sendable {
     /// Writes `reply` and its payload into `slot` and wakes the caller if it sleeps.
     /// A slot number that cannot be is dropped: only a client that breaks the rules would miss it.
     @inlinable
+    @inline(__always)
     public func publish(_ reply: inout ntlpc_reply, payload: UnsafeRawPointer?, slot: UInt32, turn: UInt32) {
         guard slot < UInt32(WireLayout.slotCount), reply.length <= NTLPC_MAX_PAYLOAD else { return }
         let head = slots + Int(slot) * Int(NTLPC_SLOT_STRIDE)

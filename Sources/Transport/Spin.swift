@@ -5,40 +5,25 @@
 // look), with a budget of the observed wake time, and less and less often where looking does not help.
 
 import CLinuxShims
-import Glibc
-import Synchronization
 
 /// How long a thread looks before it sleeps.
 public enum Spin {
-    /// `NTLPC_SPIN`: "0" never looks, "always" looks until the deadline, a number of microseconds sets the budget.
-    public enum Mode: Equatable, Sendable {
-        case never
-        case always
-        case adaptive(nanoseconds: UInt64)
-    }
-
-    public static let mode: Mode = {
-        guard let text = getenv("NTLPC_SPIN").map({ String(cString: $0) }) else { return .adaptive(nanoseconds: 50_000) }
-        if text == "always" { return .always }
-        guard let microseconds = UInt64(text) else { return .adaptive(nanoseconds: 50_000) }
-        return microseconds == 0 ? .never : .adaptive(nanoseconds: min(microseconds, 10_000) * 1000)
-    }()
+    /// NTLPC_SPIN is "always": threads look until their deadline, and never sleep for long.
+    @inlinable
+    @inline(__always)
+    public static var isEndless: Bool { ntlpc_spin_setting() < 0 }
 
     /// True when the calling thread should look for news of a peer that last ran on `peerCPU` (plus one; 0 is unknown).
     @inlinable
     @inline(__always)
     public static func isWorthwhile(_ thread: UnsafeMutablePointer<ntlpc_thread>, peerCPU: UInt32) -> Bool {
-        switch mode {
-        case .never: return false
-        case .always: return true
-        case .adaptive:
-            if peerCPU == ntlpc_current_cpu() &+ 1 { return false }
-            if thread.pointee.spin_skips > 0 {
-                thread.pointee.spin_skips -= 1
-                return false
-            }
-            return true
+        if ntlpc_spin_setting() <= 0 { return isEndless }
+        if peerCPU == ntlpc_current_cpu() &+ 1 { return false }
+        if thread.pointee.spin_skips > 0 {
+            thread.pointee.spin_skips -= 1
+            return false
         }
+        return true
     }
 
     /// Looks until `found` or the budget is spent; true when found. A failure makes the next attempts rarer.
@@ -60,10 +45,8 @@ public enum Spin {
     @inline(never)
     static func lookByTheClock(_ thread: UnsafeMutablePointer<ntlpc_thread>, deadline: UInt64, _ found: () -> Bool) -> Bool {
         let start = ntlpc_monotonic_ns()
-        var end = UInt64.max
-        if case .adaptive(let nanoseconds) = mode { end = start &+ nanoseconds }
-        // "always" still looks at the world now and then: a peer may have died.
-        if case .always = mode { end = start &+ 200_000_000 }
+        // Endless looking still looks at the world now and then: a peer may have died.
+        var end = start &+ (isEndless ? 200_000_000 : UInt64(ntlpc_spin_setting()))
         if deadline != 0 { end = min(end, deadline) }
         while true {
             for _ in 0..<32 {
@@ -75,7 +58,7 @@ public enum Spin {
             }
             if ntlpc_monotonic_ns() >= end { break }
         }
-        if case .adaptive = mode {
+        if !isEndless {
             thread.pointee.spin_failures = min(thread.pointee.spin_failures + 1, 8)
             if thread.pointee.spin_failures >= 3 { thread.pointee.spin_skips = (1 << thread.pointee.spin_failures) - 1 }
         }

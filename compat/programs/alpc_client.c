@@ -241,6 +241,6 @@ int main(int argc, char **argv)
     for (unsigned i = 1; i < count; i++) threads[i] = thread_start(run_client, &clients[i]);
     run_client(&clients[0]);
     for (unsigned i = 1; i < count; i++) thread_join(threads[i]);
-    say("done");
+    say_as(name, "done");
     return 0;
 }

@@ -99,7 +99,7 @@ static void serve_request(struct client *client, struct text_message *message)
     NTSTATUS status;
 
     if (!strcmp(text, "hello")) answer_text(message, "welcome %s", client->name);
-    else if (!strncmp(text, "echo ", 5)) memmove(message->text, message->text + 5, TEXT_CAPACITY - 5), answer_text(message, "%s", message->text);
+    else if (!strncmp(text, "echo ", 5)) answer_text(message, "%s", text + 5);
     else if (!strcmp(text, "ask")) { ask_client(client, message->header.MessageId); return; }
     else if (!strcmp(text, "hold")) { say("holds the request of %s", client->name); return; }
     else if (!strcmp(text, "quit")) { answer_text(message, "bye"); ending = 1; }

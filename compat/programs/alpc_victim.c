@@ -40,6 +40,7 @@ int main(int argc, char **argv)
 
     program_role = "victim";
     read_options(argc, argv, options, sizeof options / sizeof *options);
+    program_role = own_name;
     guard_start(seconds);
     make_name(&name, port_name);
     memset(&attributes, 0, sizeof attributes);

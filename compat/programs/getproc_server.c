@@ -50,7 +50,7 @@ static void test_helpers(void)
     union { MessageAttributes Header; char Bytes[256]; } buffer;
     size_t required = 0;
 
-    if (header_size(0) != 8 || header_size(ContextBit) != 40 || header_size(0xfe000000u) != 0x98) fail("AlpcGetHeaderSize");
+    if (header_size(0) != 8 || header_size(ContextBit) != 40 || header_size(0xfe000000u) != 0xa0) fail("AlpcGetHeaderSize");
     if (longest() != 0xffff) fail("AlpcMaxAllowedMessageLength");
     check("AlpcInitializeMessageAttribute", initialize(ContextBit, NULL, 0, &required), (Status)0xc0000023);
     if (required != 40) fail("the size needed is wrong");

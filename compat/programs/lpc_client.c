@@ -16,7 +16,7 @@ static NTSTATUS connect_port(const char *text, int intruder)
 
     make_name(&name, text);
     memset(information, 0, sizeof information);
-    snprintf(information, sizeof information, intruder ? "open up" : "let me in, %.30s", own_name);
+    snprintf(information, sizeof information, intruder ? "open up, I say" : "let me in, %.30s", own_name);
     length = (ULONG)strlen(information);
     status = NtConnectPort(&port, &name.string, &quality, NULL, NULL, &limit, information, &length);
     guard_progress();

@@ -207,10 +207,12 @@ void make_name(struct nt_name *name, const char *text)
 
 static void write_text(struct text_message *message, const char *format, va_list arguments)
 {
-    int length = vsnprintf(message->text, sizeof message->text, format, arguments);
+    char text[TEXT_CAPACITY];   /* the arguments may lie in the message */
+    int length = vsnprintf(text, sizeof text, format, arguments);
 
     if (length < 0) length = 0;
     if ((unsigned)length >= TEXT_CAPACITY) length = TEXT_CAPACITY - 1;
+    memcpy(message->text, text, (size_t)length);
     message->header.u1.s1.DataLength = (USHORT)length;
     message->header.u1.s1.TotalLength = (USHORT)(sizeof message->header + (size_t)length);
 }

@@ -67,7 +67,7 @@ static NTSTATUS echo(struct worker *worker, HANDLE port)
     struct stress_message sent, received;
     LARGE_INTEGER guard;
     SIZE_T size = sizeof received;
-    unsigned length = lengths[next_random(worker) % (sizeof lengths / sizeof *lengths)];
+    unsigned length = lengths[(next_random(worker) >> 8) % (sizeof lengths / sizeof *lengths)];
     NTSTATUS status;
 
     memset(&sent.header, 0, sizeof sent.header);
@@ -101,7 +101,7 @@ static NTSTATUS send_note(HANDLE port, ULONG flags)
 static NTSTATUS talk(struct worker *worker)
 {
     HANDLE port = NULL;
-    unsigned manner = next_random(worker), requests = 1 + next_random(worker) % 3;
+    unsigned manner = next_random(worker) >> 16, requests = 1 + (next_random(worker) >> 8) % 3;
     NTSTATUS status = connect_port(&port, manner & 1);
 
     if (status != STATUS_SUCCESS) return status;

@@ -1,7 +1,7 @@
 # The cases of tools/test: what the programs of compat/programs must do, in either world. Sourced after stage.sh and stress.sh.
 # Each case runs in a shell and with a namespace of its own; it fails when a command in it fails.
 
-case_port='\RPC Control\ntlpc-test'
+case_port='\RPC Control\ntlpc'
 
 start_server() {
     start "$@" --port "$case_port"
@@ -24,12 +24,12 @@ conversation_lpc() {
     local server
     begin_scene lpc
     start_server "$1" lpc_server ${3:+"$3"}
-    run "$2" lpc_client --port "$case_port" --name windows
-    expect_line '^server: received LPC_PORT_CLOSED .* of windows'
+    run "$2" lpc_client --port "$case_port" --name winapp
+    expect_line '^server: received LPC_PORT_CLOSED .* of winapp'
     run "$2" lpc_client --port "$case_port" --name intruder --intruder
-    run "$2" lpc_client --port "$case_port" --name linux --quit
+    run "$2" lpc_client --port "$case_port" --name native --quit
     expect_exit "$server" 0
-    compare_said lpc-conversation server windows intruder linux
+    compare_said lpc-conversation server winapp intruder native
 }
 
 # Clients of both worlds at once, several in one process.
@@ -43,7 +43,7 @@ crowd() {
     done
     start native alpc_client --port "$case_port" --name four --clients 4 --rounds 50
     for client in "${clients[@]}" "$started"; do expect_exit "$client" 0; done
-    [ "$(grep -c '^client: done' "$(scene_log)")" = 4 ]
+    [ "$(grep -c ': done$' "$(scene_log)")" = 4 ]
     run native alpc_client --port "$case_port" --name last --quit
     expect_exit "$server" 0
     expect_line '^server: closed after [0-9]+ messages, 16 clients had left'
@@ -169,7 +169,7 @@ few_descriptors() {
         (ulimit -n $limit; "$ntlpc_programs/native/alpc_server" --port "$case_port" --guard 1 </dev/null >"$(scene_log)" 2>&1) || status=$?
         case $status in
         1 | 3) ;;
-        *) echo "with $limit descriptors it ended with $status" >&2; cat "$(scene_log)" >&2; return 1 ;;
+        *) echo "with $limit descriptors it ended with $status" >&2; return 1 ;;
         esac
     done
 }

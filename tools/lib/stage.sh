@@ -2,8 +2,8 @@
 # Sourced after preparation.sh, not run.
 #
 # A scene is one conversation. All its programs append whole lines to one log, so the log shows the order in which things
-# happened; each line begins with the speaker's name, so what one speaker said can be taken out and compared. Numbers that
-# differ from run to run (ids, processes) are replaced by "#" before that.
+# happened; each line begins with the speaker's name, so what each speaker said can be taken out and compared: only that order
+# is certain. Numbers that differ from run to run (ids, processes) are replaced by "#" before that.
 
 stage_directory=
 stage_scene=none
@@ -15,9 +15,13 @@ open_stage() {
     mkdir -m 700 "$NTLPC_ROOT"
 }
 
-# Ends only what this run has started.
+# close_stage [STATUS]: ends only what this run has started. After a failure it shows the log of the scene.
 close_stage() {
     local pid
+    if [ "${1:-0}" != 0 ] && [ -f "$(scene_log)" ]; then
+        echo "the end of the scene \"$stage_scene\":" >&2
+        tail -n 40 "$(scene_log)" >&2
+    fi
     for pid in ${stage_pids[@]+"${stage_pids[@]}"}; do kill -KILL "$pid" 2>/dev/null || true; done
     stage_pids=()
     if [ -n "$stage_directory" ] && [ -z "${NTLPC_KEEP_STAGE:-}" ]; then rm -rf "$stage_directory"; fi
@@ -56,8 +60,7 @@ expect_line() {
     until grep -Eq -- "$1" "$(scene_log)"; do
         tries=$((tries - 1))
         if [ $tries -le 0 ]; then
-            echo "no line matches \"$1\" in the scene \"$stage_scene\":" >&2
-            cat "$(scene_log)" >&2
+            echo "no line matches \"$1\" in the scene \"$stage_scene\"" >&2
             return 1
         fi
         sleep 0.02
@@ -71,8 +74,7 @@ expect_exit() {
     for pid in "${stage_pids[@]}"; do [ "$pid" = "$1" ] || kept+=("$pid"); done
     stage_pids=(${kept[@]+"${kept[@]}"})
     [ "$status" = "$2" ] && return
-    echo "a program of the scene \"$stage_scene\" ended with $status, expected $2:" >&2
-    cat "$(scene_log)" >&2
+    echo "a program of the scene \"$stage_scene\" ended with $status, expected $2" >&2
     return 1
 }
 
@@ -85,11 +87,10 @@ kill_program() {
 # Puts "#" for numbers that differ from run to run.
 without_numbers() { sed -E 's/ id=[0-9]+/ id=#/; s/ callback=[0-9]+/ callback=#/; s/ from=[0-9]+\.[0-9]+/ from=#/'; }
 
-# said SPEAKER...: what these said in this scene, without the numbers.
+# said SPEAKER...: what these said in this scene, one after the other, without the numbers.
 said() {
-    local pattern
-    pattern=$(printf '|%s' "$@")
-    { grep -E "^(${pattern:1}): " "$(scene_log)" || true; } | without_numbers
+    local speaker
+    for speaker in "$@"; do { grep "^$speaker: " "$(scene_log)" || true; } | without_numbers; done
 }
 
 # compare_said [--sorted] [--client NAME] TRANSCRIPT SPEAKER...: with the transcript of that name. --sorted: the order does not

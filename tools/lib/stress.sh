@@ -66,8 +66,7 @@ expect_listening() {
         [ "$(listening_count)" -ge "$1" ] && return
         sleep 0.02
     done
-    echo "the server does not start:" >&2
-    cat "$(scene_log)" >&2
+    echo "the server does not start" >&2
     return 1
 }
 

@@ -14,7 +14,6 @@ enum Measurement: String, CaseIterable, Encodable {
     case wineBlocking = "ntlpc in Wine, blocking"
     case wineAdaptive = "ntlpc in Wine, adaptive"
 
-    var spins: Bool { self == .spin || self == .spinning }
     var isWine: Bool { self == .wineBlocking || self == .wineAdaptive }
 
     /// NTLPC_SPIN for both sides; nil leaves the default.

@@ -62,6 +62,9 @@ bool ntlpc_defer_signal(int signal);
 
 /* Copies and returns the number of bytes NOT copied: 0 is success, anything else means that a page was missing. */
 size_t ntlpc_copy(void *_Nullable to, const void *_Nullable from, size_t count);
+/* The same for the sizes that every call copies: a word, and a message header. Straight lines of moves. */
+size_t ntlpc_copy_8(void *_Nullable to, const void *_Nullable from);
+size_t ntlpc_copy_40(void *_Nullable to, const void *_Nullable from);
 /* Installs the SIGSEGV and SIGBUS handlers; they chain to those found. Returns 0 or -errno. */
 int ntlpc_copy_install(void);
 /* For hosts that own the signals: call first; true means the fault was ours and has been dealt with. */
@@ -121,7 +124,17 @@ bool ntlpc_hung_up(int socket);                                 /* the peer's en
 
 uint64_t ntlpc_monotonic_ns(void);
 uint64_t ntlpc_realtime_100ns(void);                            /* since 1601, as NT counts */
-uint32_t ntlpc_current_cpu(void);
+uint32_t ntlpc_current_cpu_slow(void);
+/* The processor the thread runs on, as the kernel keeps it in the thread's rseq area (glibc 2.35 and later): one load. */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+static inline uint32_t ntlpc_current_cpu(void) {
+    if (&__rseq_size && __rseq_size) {
+        int32_t cpu = *(volatile int32_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 4);
+        if (__builtin_expect(cpu >= 0, 1)) return (uint32_t)cpu;
+    }
+    return ntlpc_current_cpu_slow();
+}
 static inline void ntlpc_cpu_relax(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
@@ -138,6 +151,15 @@ static inline uint64_t ntlpc_cycles(void) {
 /* Memory that must be had: a process without memory ends here rather than later, with its messages half changed. */
 void *_Nonnull ntlpc_allocate(size_t count);
 void ntlpc_free(void *_Nullable memory);
+
+/* ---- Settings, read from the environment when the library is loaded ------------------------------------------------------ */
+
+extern uint32_t ntlpc_trace_mask;
+extern int64_t ntlpc_spin_nanoseconds;
+/* NTLPC_TRACE; the bits are Tracing's. */
+static inline uint32_t ntlpc_trace_setting(void) { return ntlpc_trace_mask; }
+/* NTLPC_SPIN, in nanoseconds; 0 never looks, -1 ("always") looks until the deadline. */
+static inline int64_t ntlpc_spin_setting(void) { return ntlpc_spin_nanoseconds; }
 
 /* ---- Threads of our own ------------------------------------------------------------------------------------------------ */
 

@@ -30,7 +30,7 @@ static void check_write_watch(void) {
 }
 
 static LONG CALLBACK on_exception(EXCEPTION_POINTERS *exception) {
-    if (exception->ExceptionRecord->ExceptionCode != EXCEPTION_ACCESS_VIOLATION) return EXCEPTION_CONTINUE_SEARCH;
+    if (exception->ExceptionRecord->ExceptionCode != (DWORD)EXCEPTION_ACCESS_VIOLATION) return EXCEPTION_CONTINUE_SEARCH;
     exception->ContextRecord->Rip += 3;         /* the instruction below */
     exception->ContextRecord->Rcx = 77;
     return EXCEPTION_CONTINUE_EXECUTION;
