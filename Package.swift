@@ -68,6 +68,10 @@ let package = Package(
         .testTarget(name: "NTTypesTests", dependencies: ["NTTypes", "CNTTypes"], exclude: ["Fixtures"]),
         .testTarget(name: "NTSecurityTests", dependencies: ["NTSecurity", "NTTypes"]),
 
+        .testTarget(
+            name: "NTObjectsTests", dependencies: ["NTExports", "NTObjects", "NTTypes", "LinuxSystem", "CNTTypes", "CLinuxShims"],
+            swiftSettings: [.enableExperimentalFeature("Extern")]),
+
         // Tests of the tools.
         .testTarget(name: "ToolTests", dependencies: ["ntlpctl"]),
     ],

@@ -207,6 +207,11 @@ uint64_t ntlpc_monotonic_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+void ntlpc_sleep_ns(uint64_t nanoseconds) {
+    struct timespec span = { (time_t)(nanoseconds / 1000000000u), (long)(nanoseconds % 1000000000u) };
+    nanosleep(&span, NULL);
+}
+
 uint64_t ntlpc_realtime_100ns(void) {
     const uint64_t seconds_from_1601_to_1970 = 11644473600u;
     struct timespec now;

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,7 +55,8 @@ int ntlpc_eventfd(void) {
 void ntlpc_eventfd_kick(int fd) {
     const uint64_t one = 1;
     ssize_t written;
-    do written = write(fd, &one, sizeof one); while (written < 0 && errno == EINTR);
+    /* Not write(): that is a cancellation point, and a thread cancelled there would take the wake-up with it. */
+    do written = syscall(SYS_write, fd, &one, sizeof one); while (written < 0 && errno == EINTR);
     if (written < 0 && errno == EAGAIN) {
         /* The counter is full after 2^64 - 2 kicks, or a peer filled it: start again, then the edge comes. */
         uint64_t all;

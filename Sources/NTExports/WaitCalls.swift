@@ -4,7 +4,6 @@
 // Alertable waits are accepted; a Linux thread gets no APCs, so nothing alerts it.
 
 import CNTTypes
-import LinuxSystem
 import NTObjects
 import NTTypes
 
@@ -20,7 +19,7 @@ private let maximumWaitObjects = 64           // MAXIMUM_WAIT_OBJECTS
 public func NtWaitForSingleObject(_ handle: HANDLE?, _ alertable: BOOLEAN, _ timeout: PLARGE_INTEGER?) -> NTSTATUS {
     statusBoundary("NtWaitForSingleObject") { () throws(NTStatus) -> NTStatus in
         try requireNativeHost()
-        let deadline = try captureDeadline(timeout)
+        let deadline = try MessageCapture.deadline(timeout).monotonicNanoseconds
         let state = try signalState(of: handle)
         return Wait.wait(for: [state], all: false, deadline: deadline) == nil ? .timeout : .success
     }
@@ -40,7 +39,7 @@ public func NtWaitForMultipleObjects(
         guard count > 0, count <= ULONG(maximumWaitObjects) else { throw .invalidParameter1 }
         guard waitType == WaitAll || waitType == WaitAny else { throw .invalidParameter3 }
         let values = try CallerMemory.array(at: handles, count: Int(count), of: HANDLE?.self)
-        let deadline = try captureDeadline(timeout)
+        let deadline = try MessageCapture.deadline(timeout).monotonicNanoseconds
         var states: [SignalState] = []
         states.reserveCapacity(values.count)
         for value in values { states.append(try signalState(of: value)) }
@@ -58,28 +57,4 @@ private func signalState(of handle: HANDLE?) throws(NTStatus) -> SignalState {
         guard let state = object.signal else { throw .objectTypeMismatch }
         return state
     }
-}
-
-/// Captures an NT time-out as a deadline: nanoseconds of CLOCK_MONOTONIC, 0 for a NULL pointer (no time-out), 1 for a time that
-/// has passed. A system time is translated now; a clock that is set later does not move the deadline.
-func captureDeadline(_ timeout: PLARGE_INTEGER?) throws(NTStatus) -> UInt64 {
-    guard timeout != nil else { return 0 }
-    return deadline(of: try CallerMemory.read(UnsafeRawPointer(timeout), as: Int64.self))
-}
-
-/// A deadline for an NT time-out in units of 100 ns: see `captureDeadline`.
-func deadline(of timeout: Int64) -> UInt64 {
-    if timeout == 0 { return 1 }
-    let units: UInt64
-    if timeout < 0 {
-        units = timeout.magnitude
-    } else {
-        let now = Clock.systemTime
-        if UInt64(timeout) <= now { return 1 }
-        units = UInt64(timeout) - now
-    }
-    // The largest relative time-out is 29,000 years: it saturates to a deadline that the kernel still takes.
-    let (nanoseconds, overflow) = units.multipliedReportingOverflow(by: 100)
-    let (deadline, late) = Clock.monotonic.addingReportingOverflow(nanoseconds)
-    return overflow || late ? UInt64(Int64.max) : min(deadline, UInt64(Int64.max))
 }

@@ -53,8 +53,7 @@ final class ClientLink: @unchecked Sendable {
             throw NTStatus(error)
         }
         made.queues.change { state in
-            state.entries[0] = made.entry
-            state.heat(made.entry)
+            state.open(made.entry, at: 0)
         }
         process.clientLinks.withLock { $0[place.path] = made }
         return made

@@ -79,8 +79,7 @@ final class ConnectionPort: LinkAcceptor, @unchecked Sendable {
         }
         let isOpen = queues.change { state -> Bool in
             guard !state.isClosed else { return false }
-            state.entries[Int(link.number)] = entry
-            state.heat(entry)
+            state.open(entry, at: Int(link.number))
             return true
         }
         Trace.note(.ports, "link \(link.number) from process \(link.peer.pid) uid \(link.peer.uid)")

@@ -10,6 +10,8 @@
 //     wait, or when too many rings are hot, arms them; a ring that cannot be armed has frames, which are taken first.
 //   - Receivers of any message sleep in epoll. A receiver of one connection's messages sleeps there only when nobody else does;
 //     otherwise it is parked on a word of its own, and whoever finds its message wakes it.
+//   - Waits have no time limit of their own: a kick cannot be lost between flag and system call, because that is a critical section
+//     without a cancellation point, and a process that dies there shows as a hang-up.
 //   - Whoever leaves hands over: a message that others may take wakes one of them; the last thread to leave epoll sends a
 //     parked one there.
 
@@ -122,9 +124,6 @@ extension Deadline {
 final class PortQueues: @unchecked Sendable {
     /// Rings that may stay hot when a receiver leaves and nobody waits.
     static let hotLimit = 4
-    /// A wait looks again after this long: heals a kick that was lost with a thread.
-    static let lookAgain: UInt64 = 2_000_000_000
-
     let lock: FutexLock<QueueState>
     let isServer: Bool
 
@@ -221,9 +220,8 @@ final class PortQueues: @unchecked Sendable {
                 leave()
                 return .timedOut
             }
-            sleep(filter, deadline)
+            outcome = sleep(filter, capacity: capacity, deadline: deadline, staging: staging, into: &delivery)
             if Spin.isEndless { hasSpun = false }
-            outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
         }
     }
 
@@ -258,8 +256,9 @@ final class PortQueues: @unchecked Sendable {
         case none
     }
 
-    /// Sleeps until something happens, `deadline` passes, or it is time to look again.
-    private func sleep(_ filter: ReceiveFilter, _ deadline: Deadline) {
+    /// Sleeps until something happens or `deadline` passes, and takes what is there then.
+    private func sleep(_ filter: ReceiveFilter, capacity: Int, deadline: Deadline, staging: UnsafeMutableRawPointer,
+                       into delivery: inout Delivery) -> QueueState.TakeOutcome {
         var after = Aftermath()
         let bed: Bed = lock.withLock { state in
             defer { after = state.takeAftermath() }
@@ -275,38 +274,32 @@ final class PortQueues: @unchecked Sendable {
             return .epoll(bells)
         }
         perform(after)
-        let next = Clock.monotonic &+ Self.lookAgain
-        let until = deadline.nanoseconds == 0 ? next : min(next, deadline.nanoseconds)
         switch bed {
         case .none:
-            return
+            return lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
         case .parked(let parked):
             // ORDER: acquire. Pairs with the release store in `signal`.
-            while parked.word.load(ordering: .acquiring) == 0 && Clock.monotonic < until {
-                Futex.wait(futexAddress(of: parked.word), 0, shared: false, deadline: until)
+            while parked.word.load(ordering: .acquiring) == 0 && !deadline.hasPassed {
+                Futex.wait(futexAddress(of: parked.word), 0, shared: false, deadline: deadline.nanoseconds)
             }
-            lock.withLock { state in
+            return lock.withLock { state in
                 state.parked.removeAll { $0 === parked }
-                if Clock.monotonic >= next { _ = state.heatNews() }
+                return state.takeNext(filter, capacity: capacity, staging: staging, into: &delivery)
             }
         case .epoll(let bells):
-            sleepInEpoll(filter, bells, until: until, next: next)
-        }
-    }
-
-    private func sleepInEpoll(_ filter: ReceiveFilter, _ bells: Bells, until: UInt64, next: UInt64) {
-        withUnsafeTemporaryAllocation(of: ntlpc_ready.self, capacity: Int(NTLPC_EPOLL_BATCH)) { ready in
-            var count = 0
-            do throws(Errno) {
-                count = try Epoll.wait(bells.epoll, into: ready, deadline: until)
-            } catch {
-                Trace.note(.ports, "wait failed: errno \(error.rawValue)")
-            }
-            lock.withLock { state in
-                state.epollSleepers -= 1
-                if !filter.isNarrow { state.broadSleepers -= 1 }
-                for event in ready[0..<count] where event.key != Self.nudgeKey { state.heat(event.key) }
-                if count == 0 && Clock.monotonic >= next { _ = state.heatNews() }
+            return withUnsafeTemporaryAllocation(of: ntlpc_ready.self, capacity: Int(NTLPC_EPOLL_BATCH)) { ready in
+                var count = 0
+                do throws(Errno) {
+                    count = try Epoll.wait(bells.epoll, into: ready, deadline: deadline.nanoseconds)
+                } catch {
+                    Trace.note(.ports, "wait failed: errno \(error.rawValue)")
+                }
+                return lock.withLock { state in
+                    state.epollSleepers -= 1
+                    if !filter.isNarrow { state.broadSleepers -= 1 }
+                    for event in ready[0..<count] where event.key != Self.nudgeKey { state.heat(event.key) }
+                    return state.takeNext(filter, capacity: capacity, staging: staging, into: &delivery)
+                }
             }
         }
     }

@@ -22,6 +22,8 @@ struct QueueState: ~Copyable {
     /// Entries are kept alive by `entries`.
     var hot: ContiguousArray<Unmanaged<LinkEntry>> = []
     var bells: PortQueues.Bells?
+    /// Links whose bells are not in the epoll set yet.
+    private var unheard: [(key: Int, entry: LinkEntry)] = []
     /// Threads asleep in epoll, and how many of them take any message.
     var epollSleepers = 0
     var broadSleepers = 0
@@ -290,15 +292,7 @@ struct QueueState: ~Copyable {
             }
         }
         guard let bells else { return nil }
-        for key in 0..<entries.count {
-            guard let entry = entries[key], !entry.isListening else { continue }
-            do throws(Errno) {
-                try Epoll.add(entry.link.bell, to: bells.epoll, key: UInt64(key), edge: true)
-                entry.isListening = true
-            } catch {
-                breakLink(entry)
-            }
-        }
+        if !unheard.isEmpty { hear(bells) }
         var passes = 0
         while let entry = hot.last?.takeUnretainedValue() {
             passes += 1
@@ -312,6 +306,27 @@ struct QueueState: ~Copyable {
             }
         }
         return bells
+    }
+
+    /// Puts the bells of new links into the epoll set.
+    @inline(never)
+    private mutating func hear(_ bells: PortQueues.Bells) {
+        for (key, entry) in unheard where !entry.isOver {
+            do throws(Errno) {
+                try Epoll.add(entry.link.bell, to: bells.epoll, key: UInt64(key), edge: true)
+                entry.isListening = true
+            } catch {
+                breakLink(entry)
+            }
+        }
+        unheard = []
+    }
+
+    /// A link has come: its ring is looked at from now on.
+    mutating func open(_ entry: LinkEntry, at key: Int) {
+        entries[key] = entry
+        unheard.append((key, entry))
+        heat(entry)
     }
 
     /// Before sleeping: something came in while the rings were armed.

@@ -7,7 +7,7 @@
 //   our own process, when the link dies or the port closes: (I1) set the private interruption  (I2) old = word | interrupted
 //           (I3) futex wake
 // R2 before W2 makes W2 fail; R2 after W2 sees the flag; the futex compares and sleeps at once, so R2 between W2 and W3 makes
-// W3 return. The same holds for I2. A hostile server can undo I2: the caller looks again every two seconds.
+// W3 return. The same holds for I2. A hostile server can undo I2: whoever interrupts does it again until nobody waits.
 //
 // A caller that gives up (time-out, death of its thread) may not reuse its slot, for the server may be writing into it. The
 // slot stays abandoned until the word shows its turn.
@@ -45,7 +45,6 @@ struct SlotRecord: ~Copyable {
 /// The reply slots of a link, as the client's process uses them. Plain pointers: the link owns the memory.
 public struct ReplySlots: @unchecked Sendable {
     private static let wordsOfBits = WireLayout.slotCount / 64
-    private static let lookAgain: UInt64 = 2_000_000_000
 
     private let slots: UnsafeMutableRawPointer
     private let records: UnsafeMutablePointer<SlotRecord>
@@ -189,8 +188,7 @@ public struct ReplySlots: @unchecked Sendable {
             var value = word.pointee.load(ordering: .acquiring)
             if value >> 2 == turn { return .reply }
             if let why = Interruption(rawValue: records[slot].interruption.load(ordering: .acquiring)) { return .interrupted(why) }
-            let now = ntlpc_monotonic_ns()
-            if deadline != 0 && now >= deadline { return .timedOut }
+            if deadline != 0 && ntlpc_monotonic_ns() >= deadline { return .timedOut }
             if value & 1 == 0 {
                 // W2. ORDER: acquire-release, one word for state and flags: see the note above.
                 let (done, _) = word.pointee.compareExchange(expected: value, desired: value | 1, ordering: .acquiringAndReleasing)
@@ -202,21 +200,32 @@ public struct ReplySlots: @unchecked Sendable {
                 _ = word.pointee.compareExchange(expected: value, desired: value & ~2, ordering: .acquiringAndReleasing)
                 continue
             }
-            let next = now &+ Self.lookAgain
-            Futex.wait(UnsafeRawPointer(word), value, shared: true, deadline: deadline == 0 ? next : min(deadline, next))
+            Futex.wait(UnsafeRawPointer(word), value, shared: true, deadline: deadline)
         }
     }
 
     /// Wakes every caller that waits on `connection`, or on the link as a whole when nil.
     public func interrupt(connection: UInt32?, _ why: Interruption) {
+        // Once is enough for an honest server. One that takes the flag off again keeps callers for the pauses between the attempts.
+        for attempt in 0..<100 {
+            if !interruptOnce(connection: connection, why) { return }
+            if attempt > 0 { ntlpc_sleep_ns(1_000_000) }
+        }
+    }
+
+    private func interruptOnce(connection: UInt32?, _ why: Interruption) -> Bool {
+        var any = false
         for slot in 0..<WireLayout.slotCount {
             guard records[slot].busy.load(ordering: .acquiring) != 0 else { continue }
             if let connection, records[slot].connection != connection { continue }
+            if word(slot).pointee.load(ordering: .relaxed) >> 2 == records[slot].turn { continue }
+            any = true
             records[slot].interruption.store(why.rawValue, ordering: .releasing)
             let word = word(slot)
             word.pointee.bitwiseOr(2, ordering: .acquiringAndReleasing)
             Futex.wake(UnsafeRawPointer(word), Int32.max, shared: true)
         }
+        return any
     }
 }
 

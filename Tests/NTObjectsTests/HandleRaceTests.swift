@@ -1,5 +1,6 @@
 import CNTTypes
 import Glibc
+import LinuxSystem
 import NTTypes
 import Synchronization
 import Testing
@@ -127,7 +128,7 @@ private func value(_ number: UInt) -> HANDLE { HANDLE(bitPattern: 0x200_0000 + n
     }
 
     @Test func `Reserved values are distinct on all threads`() {
-        let seen = Mutex<Set<UInt>>([])
+        let seen = FutexLock<Set<UInt>>([])
         onThreads(4) { _ in
             for _ in 0 ..< 300 {
                 do throws(NTStatus) {

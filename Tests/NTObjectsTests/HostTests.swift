@@ -169,7 +169,8 @@ private enum FakeHost {
         }
     }
 
-    @Test func `The child of a fork has an empty table that works, whatever locks the parent held`() async {
+    @Test(.disabled(if: runsUnderThreadSanitizer, "a fork with threads hangs the sanitizer"))
+    func `The child of a fork has an empty table that works, whatever locks the parent held`() async {
         await #expect(processExitsWith: .success) {
             var parents: HANDLE?
             precondition(NtCreateEvent(&parents, 0x1F0003, nil, NotificationEvent, 1) == 0)

@@ -67,16 +67,6 @@ private func waitMany(_ handles: [HANDLE?], _ type: WAIT_TYPE, _ timeout: Int64 
         }
     }
 
-    @Test func `Deadlines saturate and never lie in the past by overflow`() {
-        #expect(deadline(of: 0) == 1)
-        #expect(deadline(of: 1) == 1)
-        #expect(deadline(of: .min) == UInt64(Int64.max))
-        #expect(deadline(of: .max) == UInt64(Int64.max))
-        let begin = deadline(of: -10_000_000)
-        #expect(begin > 1_000_000_000)
-        #expect(deadline(of: -20_000_000) > begin)
-    }
-
     @Test func `A wait for several objects names the lowest signaled one, or all`() throws {
         try withEvent { first in try withEvent(signaled: true) { second in try withEvent(SynchronizationEvent, signaled: true) { third in
             #expect(waitMany([first, second, third], WaitAny) == NTStatus(rawValue: 1))

@@ -41,6 +41,9 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     for thread in threads { pthread_join(thread, nil) }
 }
 
+/// The thread sanitizer cannot follow the fork of a process with threads: its own locks stay held in the child.
+let runsUnderThreadSanitizer = dlsym(nil, "__tsan_init") != nil
+
 /// Sleeps in small steps until `condition` holds. The watchdog ends a wait that never does.
 func eventually(_ condition: () -> Bool) {
     while !condition() { usleep(1000) }

@@ -123,6 +123,7 @@ bool ntlpc_hung_up(int socket);                                 /* the peer's en
 /* ---- Time and processors --------------------------------------------------------------------------------------------- */
 
 uint64_t ntlpc_monotonic_ns(void);
+void ntlpc_sleep_ns(uint64_t nanoseconds);
 uint64_t ntlpc_realtime_100ns(void);                            /* since 1601, as NT counts */
 uint32_t ntlpc_current_cpu_slow(void);
 /* The processor the thread runs on, as the kernel keeps it in the thread's rseq area (glibc 2.35 and later): one load. */
