@@ -6,11 +6,11 @@
 #define AT(type, field, offset) _Static_assert(offsetof(type, field) == (offset), #type "." #field)
 
 SIZE(ntlpc_region_header, 20);
-SIZE(ntlpc_doorbell, 16);
-AT(ntlpc_doorbell, produced, 0);
-AT(ntlpc_doorbell, cpu, 4);
-AT(ntlpc_doorbell, closings, 8);
-AT(ntlpc_doorbell, gone, 12);
+SIZE(ntlpc_doorbell, 4);
+SIZE(ntlpc_notes, 12);
+AT(ntlpc_notes, cpu, 0);
+AT(ntlpc_notes, closings, 4);
+AT(ntlpc_notes, gone, 8);
 SIZE(ntlpc_credit, 4);
 SIZE(ntlpc_frame, 64);
 AT(ntlpc_frame, length, 0);
@@ -19,7 +19,7 @@ AT(ntlpc_frame, flags, 6);
 AT(ntlpc_frame, connection, 8);
 AT(ntlpc_frame, slot, 12);
 AT(ntlpc_frame, turn, 16);
-AT(ntlpc_frame, detail, 20);
+AT(ntlpc_frame, stamp, NTLPC_STAMP_OFFSET);
 AT(ntlpc_frame, header, 24);
 SIZE(ntlpc_reply, 64);
 AT(ntlpc_reply, reply, 0);

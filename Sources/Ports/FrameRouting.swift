@@ -62,7 +62,7 @@ extension QueueState {
     private mutating func takeMessage(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ entry: LinkEntry) -> Bool {
         guard Int(frame.length) <= MessageHeader.largestPayload else { return false }
         guard let connection = entry.connection(frame.connection), connection.state == .open else {
-            answerSlot(entry.link, frame.slot, frame.turn, .portDisconnected)
+            answerSlot(entry.link, frame.slot, frame.turn, frame.flags & FrameFlags.legacy != 0 ? .lpcReplyLost : .portDisconnected)
             return true
         }
         var header = unsafeBitCast(frame.header, to: MessageHeader.self)

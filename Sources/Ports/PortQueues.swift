@@ -242,9 +242,9 @@ final class PortQueues: @unchecked Sendable {
         defer { isSpinning.store(false, ordering: .relaxed) }
         let thread = ntlpc_thread_current()
         let core = watched.core
-        let (word, position) = core.pointee.consumer.watched
+        let (word, stamp) = core.pointee.consumer.watched
         guard Spin.isWorthwhile(thread, peerCPU: core.pointee.consumer.producerCPU) else { return false }
-        return Spin.look(thread, deadline: deadline.nanoseconds) { word.pointee.load(ordering: .relaxed) >> 1 != position || core.pointee.isDead }
+        return Spin.look(thread, deadline: deadline.nanoseconds) { word.pointee.load(ordering: .relaxed) == stamp || core.pointee.isDead }
     }
 
     private let isSpinning = Atomic<Bool>(false)

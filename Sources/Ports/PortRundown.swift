@@ -46,7 +46,7 @@ enum PortRundown {
             if queues.isServer { state.forgetDeadLinks() }
             return tell
         }
-        if tell { sendClose(connection, detail: 0) }
+        if tell { sendClose(connection) }
     }
 
     /// NtAlpcDisconnectPort on a server communication port: its own side ends, the client is not told ([W] RLI-T; point 5).
@@ -69,7 +69,7 @@ enum PortRundown {
             return tell
         }
         link.link.slots.interrupt(connection: connection.number, .portClosed)
-        if tell { sendClose(connection, detail: 0) }
+        if tell { sendClose(connection) }
         link.release()
     }
 
@@ -82,15 +82,14 @@ enum PortRundown {
             state.dropMessages(of: connection)
         }
         link.link.slots.interrupt(connection: connection.number, .disconnected)
-        sendClose(connection, detail: 1)
+        sendClose(connection)
     }
 
-    static func sendClose(_ connection: Connection, detail: UInt32) {
+    static func sendClose(_ connection: Connection) {
         var frame = ntlpc_frame()
         frame.kind = FrameKind.close
         frame.connection = connection.number
         frame.slot = WireLayout.noSlot
-        frame.detail = detail
         // A peer whose ring stays full does not listen: it will see the hang-up.
         if case .full = connection.link.send(&frame, payload: nil, closing: true) { connection.link.close() }
     }

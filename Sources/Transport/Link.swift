@@ -141,7 +141,7 @@ public final class Link: @unchecked Sendable {
         }
         write(&frame, prefix, payload, to: place)
         if closing { core.pointee.producer.announceClosing() }
-        let kickNeeded = core.pointee.producer.publish(payload: count)
+        let kickNeeded = core.pointee.producer.publish(place, payload: count)
         core.pointee.mutex.unlock()
         if kickNeeded { ntlpc_eventfd_kick(core.pointee.kick) }
         return .sent
@@ -170,7 +170,7 @@ public final class Link: @unchecked Sendable {
             if let place = core.pointee.producer.reserve(payload: count) {
                 write(&frame, prefix, payload, to: place)
                 if closing { core.pointee.producer.announceClosing() }
-                let kickNeeded = core.pointee.producer.publish(payload: count)
+                let kickNeeded = core.pointee.producer.publish(place, payload: count)
                 core.pointee.mutex.unlock()
                 if kickNeeded { ntlpc_eventfd_kick(core.pointee.kick) }
                 return .sent

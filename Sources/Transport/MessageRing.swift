@@ -1,11 +1,15 @@
 // Frames through shared memory: a producer's end and a consumer's end.
 //
+// Finding frames. The producer clears the stamp word of the unit after a frame, writes the frame, and stamps its header last
+// (release); the consumer looks at the stamp where the next frame must start (acquire).
+//
 // The doorbell protocol. One word, `produced`, carries position and sleep flag, and every change to it is a
 // read-modify-write, so all changes are totally ordered:
-//   producer  (P1) write the frame  (P2) old = exchange(produced, position << 1)  (P3) if old was armed: kick the eventfd
-//   consumer  (C1) take all frames up to position n  (C2) compareExchange(produced, n << 1 -> n << 1 | 1)
-//             (C3) it failed: back to C1; it worked: sleep on the eventfd
-// If P2 comes before C2, C2 fails. If it comes after, it is the first to see the flag and kicks; the edge is sticky.
+//   producer  (P1) stamp the frame  (P2) old = exchange(produced, position << 1)  (P3) if old was armed: kick the eventfd
+//   consumer  (C1) take all frames that are stamped  (C2) produced |= armed  (C3) look at the next stamp once more: there is a
+//             frame, back to C1; there is none, sleep on the eventfd
+// If P2 comes before C2, C2 reads what P2 wrote, and with it P1 is visible to C3. If it comes after, it sees the flag and kicks; the
+// edge is sticky. A producer that stops between P1 and P2 does no harm: its frame may be taken, and C2 does not wait for P2.
 //
 // The credit protocol is the same word the other way: `consumed` carries the consumer's position and whether the producer
 // sleeps for room.
@@ -22,8 +26,16 @@ public struct RingProducer: ~Copyable {
     @usableFromInline var position: UInt32 = 0
     @usableFromInline var credit: UInt32 = 0
     @usableFromInline var cpu: UInt32 = 0
+    /// The frame that fills the ring's end, stamped after the frame behind it.
+    @usableFromInline var skip: (place: UnsafeMutableRawPointer, stamp: UInt32)?
 
     init(_ words: DirectionWords) { self.words = words }
+
+    @inlinable
+    @inline(__always)
+    static func stampWord(_ place: UnsafeMutableRawPointer) -> SharedWord {
+        (place + Int(NTLPC_STAMP_OFFSET)).assumingMemoryBound(to: Atomic<UInt32>.self)
+    }
 
     /// Makes room for a frame and returns where to write it, or nil when the ring is full.
     @inlinable
@@ -32,13 +44,14 @@ public struct RingProducer: ~Copyable {
         let needed = WireLayout.units(payload: payload)
         var offset = position % WireLayout.ringUnits
         let tail = WireLayout.ringUnits - offset
-        let total = needed <= tail ? needed : needed + tail
+        let total = (needed <= tail ? needed : needed + tail) &+ 1
         if !hasRoom(total) { return nil }
         if needed > tail {
-            let skip = words.ring + Int(offset) * WireLayout.unit
+            let place = words.ring + Int(offset) * WireLayout.unit
             var frame = ntlpc_frame()
             frame.kind = FrameKind.skip
-            skip.copyMemory(from: &frame, byteCount: MemoryLayout<ntlpc_frame>.size)
+            place.copyMemory(from: &frame, byteCount: MemoryLayout<ntlpc_frame>.size)
+            skip = (place, WireLayout.stamp(position))
             position = (position &+ tail) & WireLayout.positionMask
             offset = 0
         }
@@ -64,17 +77,25 @@ public struct RingProducer: ~Copyable {
         return used &+ units <= WireLayout.ringUnits
     }
 
-    /// Publishes the frame just written. True: the consumer sleeps and must be kicked.
+    /// Publishes the frame just written to `place`, whose stamp is still 0. True: the consumer sleeps and must be kicked.
     @inlinable
     @inline(__always)
-    public mutating func publish(payload: Int) -> Bool {
+    public mutating func publish(_ place: UnsafeMutableRawPointer, payload: Int) -> Bool {
+        let stamp = WireLayout.stamp(position)
         position = (position &+ WireLayout.units(payload: payload)) & WireLayout.positionMask
+        Self.stampWord(words.ring + Int(position % WireLayout.ringUnits) * WireLayout.unit).pointee.store(0, ordering: .relaxed)
         let here = ntlpc_current_cpu() &+ 1
         if here != cpu {
             cpu = here
             words.producerCPU.pointee.store(here, ordering: .relaxed)   // a hint for spinning only
         }
-        // ORDER: acquire-release. Releases the frame to the consumer's acquire load of `produced`; P2 of the protocol above.
+        // P1. ORDER: release. Pairs with the acquire load in `RingConsumer.look`: the frame, and the cleared word behind it.
+        Self.stampWord(place).pointee.store(stamp, ordering: .releasing)
+        if let skipped = skip {
+            Self.stampWord(skipped.place).pointee.store(skipped.stamp, ordering: .releasing)
+            skip = nil
+        }
+        // P2. ORDER: acquire-release. One word for position and flag: see the protocol above.
         return words.produced.pointee.exchange(position << 1, ordering: .acquiringAndReleasing) & 1 != 0
     }
 
@@ -85,7 +106,7 @@ public struct RingProducer: ~Copyable {
     public mutating func awaitRoom(payload: Int) -> UInt32? {
         let needed = WireLayout.units(payload: payload)
         let tail = WireLayout.ringUnits - position % WireLayout.ringUnits
-        let total = needed <= tail ? needed : needed + tail
+        let total = (needed <= tail ? needed : needed + tail) &+ 1
         if hasRoomAfterLooking(total) { return nil }
         let current = words.consumed.pointee.load(ordering: .acquiring)
         let marked = current | 1
@@ -109,8 +130,7 @@ public enum RingHead {
 public struct RingConsumer: ~Copyable {
     @usableFromInline let words: DirectionWords
     @usableFromInline var position: UInt32 = 0
-    /// The producer's position when last looked, and the position last given back as credit.
-    @usableFromInline var known: UInt32 = 0
+    /// The position last given back as credit.
     @usableFromInline var credited: UInt32 = 0
     /// A private copy of the frame at the head: the shared one may change under our eyes.
     public var frame = ntlpc_frame()
@@ -124,35 +144,33 @@ public struct RingConsumer: ~Copyable {
         words.ring + Int(position % WireLayout.ringUnits) * WireLayout.unit + MemoryLayout<ntlpc_frame>.size
     }
 
-    /// True when the producer has moved past what was taken. For spinning: reads one word, changes nothing.
+    /// The unit where the next frame starts.
     @inlinable
     @inline(__always)
-    public var hasNews: Bool { words.produced.pointee.load(ordering: .relaxed) >> 1 != position }
+    var head: UnsafeMutableRawPointer { words.ring + Int(position % WireLayout.ringUnits) * WireLayout.unit }
+
+    /// True when there is a frame. For spinning: reads one word, changes nothing.
+    @inlinable
+    @inline(__always)
+    public var hasNews: Bool { RingProducer.stampWord(head).pointee.load(ordering: .relaxed) == WireLayout.stamp(position) }
 
     /// Looks at the head of the ring and copies its header into `frame`.
     @inlinable
     @inline(__always)
     public mutating func look() -> RingHead {
         while true {
-            if known == position {
-                // ORDER: acquire. Pairs with the exchange in `RingProducer.publish`; the frame bytes are visible.
-                known = words.produced.pointee.load(ordering: .acquiring) >> 1
-                if known == position { return .empty }
-            }
-            let available = (known &- position) & WireLayout.positionMask
-            let offset = position % WireLayout.ringUnits
-            guard available <= WireLayout.ringUnits else { return .broken }
-            // SAFETY: offset is below ringUnits, and the ring has ringUnits * 64 bytes.
-            frame = (words.ring + Int(offset) * WireLayout.unit).load(as: ntlpc_frame.self)
+            let place = head
+            // ORDER: acquire. Pairs with the release store in `RingProducer.publish`; the frame's bytes are visible.
+            guard RingProducer.stampWord(place).pointee.load(ordering: .acquiring) == WireLayout.stamp(position) else { return .empty }
+            // SAFETY: `head` lies in the ring, which has ringUnits * 64 bytes.
+            frame = place.load(as: ntlpc_frame.self)
+            let tail = WireLayout.ringUnits - position % WireLayout.ringUnits
             if frame.kind == FrameKind.skip {
-                let tail = WireLayout.ringUnits - offset
-                guard tail <= available else { return .broken }
                 position = (position &+ tail) & WireLayout.positionMask
+                // A ring of skips only: each round must find another stamp, so this ends.
                 continue
             }
-            guard frame.length <= NTLPC_MAX_PAYLOAD else { return .broken }
-            let units = WireLayout.units(payload: Int(frame.length))
-            guard units <= available, offset + units <= WireLayout.ringUnits else { return .broken }
+            guard frame.length <= NTLPC_MAX_PAYLOAD, WireLayout.units(payload: Int(frame.length)) <= tail else { return .broken }
             return .frame
         }
     }
@@ -176,12 +194,12 @@ public struct RingConsumer: ~Copyable {
         }
     }
 
-    /// C2: says that the consumer is going to sleep. False: there are frames, take them first.
+    /// Says that the consumer is going to sleep. False: there is a frame, take it first.
     public mutating func arm() -> Bool {
         publishCredit()
-        let idle = position << 1
-        let (done, found) = words.produced.pointee.compareExchange(expected: idle, desired: idle | 1, ordering: .acquiringAndReleasing)
-        return done || found == idle | 1
+        // C2. ORDER: acquire-release. What the producer did before its last exchange is visible to the look below.
+        _ = words.produced.pointee.bitwiseOr(1, ordering: .acquiringAndReleasing)
+        return !hasNews
     }
 
     /// How often the producer has announced a closing.
@@ -199,7 +217,7 @@ public struct RingConsumer: ~Copyable {
     @inline(__always)
     public var producerIsGone: Bool { words.gone.pointee.load(ordering: .acquiring) != 0 }
 
-    /// The word that spinning watches and the value that means nothing new.
+    /// The word that spinning watches and the value that means a frame.
     @inlinable
-    public var watched: (word: SharedWord, position: UInt32) { (words.produced, position) }
+    public var watched: (word: SharedWord, stamp: UInt32) { (RingProducer.stampWord(head), WireLayout.stamp(position)) }
 }

@@ -17,6 +17,11 @@ public enum WireLayout {
     /// Positions in a ring count units modulo 2^31; bit 0 of the shared word is the flag.
     public static let positionMask: UInt32 = 0x7FFF_FFFF
 
+    /// What the header of a frame at `position` shows when the frame is there.
+    @inlinable
+    @inline(__always)
+    public static func stamp(_ position: UInt32) -> UInt32 { position << 1 | 1 }
+
     /// Units of a frame with `payload` bytes.
     @inlinable
     @inline(__always)
@@ -33,6 +38,7 @@ public enum Direction: Sendable {
     case delivery
 
     @usableFromInline var doorbell: Int { self == .request ? Int(NTLPC_REQUEST_DOORBELL) : Int(NTLPC_DELIVERY_DOORBELL) }
+    @usableFromInline var notes: Int { self == .request ? Int(NTLPC_REQUEST_NOTES) : Int(NTLPC_DELIVERY_NOTES) }
     @usableFromInline var credit: Int { self == .request ? Int(NTLPC_REQUEST_CREDIT) : Int(NTLPC_DELIVERY_CREDIT) }
     @usableFromInline var ring: Int { Int(NTLPC_REQUEST_RING) + (self == .request ? 0 : Int(NTLPC_RING_BYTES)) }
 }
@@ -54,9 +60,10 @@ public struct DirectionWords: @unchecked Sendable {
         let doorbell = region.base + direction.doorbell
         // SAFETY: a region has WireLayout.regionBytes; all words lie in its first page and are 4-byte aligned.
         produced = doorbell.assumingMemoryBound(to: Atomic<UInt32>.self)
-        producerCPU = (doorbell + 4).assumingMemoryBound(to: Atomic<UInt32>.self)
-        closings = (doorbell + 8).assumingMemoryBound(to: Atomic<UInt32>.self)
-        gone = (doorbell + 12).assumingMemoryBound(to: Atomic<UInt32>.self)
+        let notes = region.base + direction.notes
+        producerCPU = notes.assumingMemoryBound(to: Atomic<UInt32>.self)
+        closings = (notes + 4).assumingMemoryBound(to: Atomic<UInt32>.self)
+        gone = (notes + 8).assumingMemoryBound(to: Atomic<UInt32>.self)
         consumed = (region.base + direction.credit).assumingMemoryBound(to: Atomic<UInt32>.self)
         ring = region.base + direction.ring
     }

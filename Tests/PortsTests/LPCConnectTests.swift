@@ -98,7 +98,7 @@ func descriptor(allow: [[UInt8]] = [], deny: [[UInt8]] = []) -> [UInt8] {
         let made = lpcAccept(try listen(port))
         #expect(made.status == .success)
         scene.keep(made.port)
-        pause(200)
+        settle(200)
         #expect(!call.isDone)
         #expect(status(NtCompleteConnectPort(made.port.handle)) == .success)
         #expect(call.result.status == .success)
@@ -154,7 +154,7 @@ func descriptor(allow: [[UInt8]] = [], deny: [[UInt8]] = []) -> [UInt8] {
 
     @Test(.enabled(if: geteuid() == 0, "needs root, to become another user"))
     func `B-09 A user whom the port's descriptor does not admit is denied`() throws {
-        chmod(Stage.root, 0o777)
+        for path in ["", "/RPC CONTROL"] { chmod(Stage.root + path, 0o777) }
         let stranger: [String] = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"]
         for (descriptor, expected) in [
             (descriptor(allow: [sid(authority: 1, 0)]), "TIMEOUT"), (descriptor(allow: [sid(authority: 22, 1, 12345)]), "TIMEOUT"),
@@ -256,7 +256,7 @@ func descriptor(allow: [[UInt8]] = [], deny: [[UInt8]] = []) -> [UInt8] {
             defer { scene.end() }
             let port = try scene.lpcCreate()
             let call = client(scene.name)
-            if received { _ = try listen(port) } else { pause(100) }
+            if received { _ = try listen(port) } else { settle(100) }
             #expect(scene.close(port) == .success)
             #expect(call.result.status == .portConnectionRefused, "received: \(received)")
         }
@@ -273,7 +273,7 @@ func descriptor(allow: [[UInt8]] = [], deny: [[UInt8]] = []) -> [UInt8] {
         #expect(lpcAccept(nameless).status == .replyMessageMismatch)
         nameless.id = 0x3FFF_FFF0
         #expect(lpcAccept(nameless).status == .replyMessageMismatch)
-        pause()
+        settle()
         #expect(!call.isDone)
         #expect(lpcAccept(request, accepts: false).status == .success)
         #expect(call.result.status == .portConnectionRefused)
@@ -316,7 +316,7 @@ func descriptor(allow: [[UInt8]] = [], deny: [[UInt8]] = []) -> [UInt8] {
         #expect(made.status == .success)
         scene.keep(made.port)
         peer.kill()
-        pause(100)
+        settle(100)
         #expect(status(NtCompleteConnectPort(made.port.handle)) == .success)
         #expect(try port.lpcTake().type == 5)
     }

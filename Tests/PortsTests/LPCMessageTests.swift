@@ -237,7 +237,7 @@ import Testing
         defer { scene.end() }
         let (listener, server, client) = try scene.lpcConnected()
         let call = Background { client.lpcRequest("x", Message(room: 512)) }
-        if received { _ = try listener.lpcTake() } else { pause(100) }
+        if received { _ = try listener.lpcTake() } else { settle(100) }
         #expect(scene.close(server) == .success)
         #expect(scene.close(listener) == .success)
         #expect(call.result == .lpcReplyLost)

@@ -69,7 +69,7 @@ func eventually(_ condition: () -> Bool) {
 }
 
 /// Long enough for a thread to reach its wait, where a test must show that it stays there.
-func pause(_ milliseconds: UInt32 = 50) { usleep(milliseconds * 1000) }
+func settle(_ milliseconds: UInt32 = 50) { usleep(milliseconds * 1000) }
 
 /// Pages that can be used, then one that cannot.
 final class BadMemory {
@@ -97,7 +97,7 @@ final class BadMemory {
 
 /// Ends the test process when a test hangs, and says which and what its ports were doing.
 enum Watchdog {
-    private static let limit: UInt64 = 300
+    private static let limit: UInt64 = 60
     private static let running = Mutex<[Int: (name: String, since: UInt64)]>([:])
     private static let serial = Atomic<Int>(0)
 

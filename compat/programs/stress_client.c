@@ -14,7 +14,7 @@ struct stress_message {
 };
 
 struct worker {
-    uint32_t random;
+    uint64_t random;
     unsigned rounds, done, interrupted;
 };
 
@@ -25,10 +25,8 @@ static volatile int ending;
 
 static uint32_t next_random(struct worker *worker)
 {
-    worker->random ^= worker->random << 13;
-    worker->random ^= worker->random >> 17;
-    worker->random ^= worker->random << 5;
-    return worker->random;
+    worker->random = worker->random * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(worker->random >> 33);
 }
 
 /* What a request or a connect may end with when the server is killed. NT's own choice is not known for certain. */
@@ -67,7 +65,7 @@ static NTSTATUS echo(struct worker *worker, HANDLE port)
     struct stress_message sent, received;
     LARGE_INTEGER guard;
     SIZE_T size = sizeof received;
-    unsigned length = lengths[(next_random(worker) >> 8) % (sizeof lengths / sizeof *lengths)];
+    unsigned length = lengths[next_random(worker) % (sizeof lengths / sizeof *lengths)];
     NTSTATUS status;
 
     memset(&sent.header, 0, sizeof sent.header);
@@ -101,7 +99,7 @@ static NTSTATUS send_note(HANDLE port, ULONG flags)
 static NTSTATUS talk(struct worker *worker)
 {
     HANDLE port = NULL;
-    unsigned manner = next_random(worker) >> 16, requests = 1 + (next_random(worker) >> 8) % 3;
+    unsigned manner = next_random(worker), requests = 1 + next_random(worker) % 3;
     NTSTATUS status = connect_port(&port, manner & 1);
 
     if (status != STATUS_SUCCESS) return status;
@@ -148,7 +146,7 @@ static void run_all(unsigned threads, unsigned rounds, uint32_t seed, struct tot
     thread_handle handles[16];
 
     for (unsigned i = 0; i < threads; i++) {
-        workers[i].random = (seed + i * 7919u) * 2654435761u | 1u;
+        workers[i].random = (seed + i * 7919u) * 0x9e3779b97f4a7c15u;
         workers[i].rounds = rounds;
         workers[i].interrupted = 0;
     }

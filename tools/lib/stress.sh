@@ -82,21 +82,22 @@ start_steered_client() {
     stage_input=
 }
 
-# stress_rounds SERVER-WORLD CLIENT-WORLD ROUNDS SEED: connect, talk, leave; nobody dies; nothing is left behind on either side.
+# stress_rounds SERVER-WORLD CLIENT-WORLD ROUNDS SEED THREADS: connect, talk, leave, on each of the client's threads; nobody dies;
+# nothing is left behind on either side.
 stress_rounds() {
     local server client steering server_before client_before
     begin_scene "stress-$1-$2"
     start_stress_server "$1"
     expect_listening 1
-    start_steered_client "$2" --rounds "$3" --stops 50 --seed "$4"
-    expect_line '^client: idle after 50 rounds' 60
+    start_steered_client "$2" --rounds "$3" --stops 50 --seed "$4" --threads "$5"
+    expect_line "^client: idle after $((50 * $5)) rounds" 60
     expect_only_client
     server_before=$(census "$server")
     client_before=$(census "$client")
     echo go >&"$steering"
     expect_line '^client: [0-9]+ rounds are over' 120
     echo stop >&"$steering"
-    expect_line "^client: idle after $(($3 + 50)) rounds" 60
+    expect_line "^client: idle after $((($3 + 50) * $5)) rounds" 60
     expect_only_client
     expect_census "$server" "$server_before"
     expect_census "$client" "$client_before"

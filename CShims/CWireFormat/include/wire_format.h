@@ -9,9 +9,13 @@
  *      0  region header
  *    128  request doorbell (client to server)     256  request credit
  *    384  delivery doorbell (server to client)    512  delivery credit
+ *    640  request notes                           768  delivery notes
  *   4096  request ring (RING_BYTES), then the delivery ring, then the reply slots
  *
- * A ring carries frames: a header of one 64-byte unit, then the payload, whole units each, never across the ring's end.
+ * A ring carries frames: a header of one 64-byte unit, then the payload, whole units each, never across the ring's end. A frame
+ * is there when its header shows the stamp of its position; the producer has cleared that word before the frame ahead of it
+ * was published, so old payload is never taken for a stamp. One unit stays free for that. The consumer therefore reads the
+ * frame's own line and no other to find it.
  * Both sides trust nothing they read here. */
 #ifndef NTLPC_WIRE_FORMAT_H
 #define NTLPC_WIRE_FORMAT_H
@@ -32,6 +36,8 @@
 #define NTLPC_REQUEST_CREDIT     256u
 #define NTLPC_DELIVERY_DOORBELL  384u
 #define NTLPC_DELIVERY_CREDIT    512u
+#define NTLPC_REQUEST_NOTES      640u
+#define NTLPC_DELIVERY_NOTES     768u
 #define NTLPC_REQUEST_RING       4096u
 #define NTLPC_DELIVERY_RING      (NTLPC_REQUEST_RING + NTLPC_RING_BYTES)
 #define NTLPC_SLOTS              (NTLPC_DELIVERY_RING + NTLPC_RING_BYTES)
@@ -46,10 +52,14 @@ typedef struct ntlpc_region_header {
  * armed before it sleeps, the producer's next exchange clears it and tells the producer to kick. */
 typedef struct ntlpc_doorbell {
     uint32_t produced;
+} ntlpc_doorbell;
+
+/* Written by the producer, rarely. */
+typedef struct ntlpc_notes {
     uint32_t cpu;           /* 1 + the processor the producer last ran on */
     uint32_t closings;      /* grows with each frame that closes a connection: the consumer looks ahead for it */
     uint32_t gone;          /* the producer's end of the link is closed */
-} ntlpc_doorbell;
+} ntlpc_notes;
 
 /* Written by the consumer. consumed = position << 1 | awaited: the producer sets awaited when the ring is full. */
 typedef struct ntlpc_credit {
@@ -63,9 +73,11 @@ typedef struct ntlpc_frame {
     uint32_t connection;    /* the client's number for the connection */
     uint32_t slot;          /* where the caller waits, or NTLPC_NO_SLOT */
     uint32_t turn;          /* of the slot: a reply to an earlier turn is void */
-    uint32_t detail;        /* by kind */
+    uint32_t stamp;         /* position << 1 | 1, written last */
     uint8_t header[40];     /* the port message header, opaque to the transport */
 } ntlpc_frame;
+
+#define NTLPC_STAMP_OFFSET 20u
 
 /* A reply slot starts with this; the payload follows. reply = turn << 2 | interrupted << 1 | waiting. */
 typedef struct ntlpc_reply {
@@ -85,11 +97,11 @@ typedef struct ntlpc_reply {
 #define NTLPC_FRAME_ANSWER        2u    /* to a message that came from the other side */
 #define NTLPC_FRAME_CANCEL        3u    /* the sender gives up the message named in the header */
 #define NTLPC_FRAME_CONNECT       4u    /* payload: ntlpc_connect, then the connection message */
-#define NTLPC_FRAME_CLOSE         5u    /* the connection is over; detail: 1 when only disconnected */
+#define NTLPC_FRAME_CLOSE         5u    /* the connection is over */
 #define NTLPC_FRAME_THREAD_DIED   6u    /* payload: 8 bytes of create time */
 /* Server to client, besides MESSAGE, ANSWER, CANCEL and CLOSE */
 #define NTLPC_FRAME_ACCEPTED      7u    /* payload: ntlpc_accepted, then the accept message */
-#define NTLPC_FRAME_REFUSED       8u    /* payload: as ACCEPTED; detail: status */
+#define NTLPC_FRAME_REFUSED       8u    /* payload: as ACCEPTED */
 #define NTLPC_FRAME_STATUS        9u    /* reply slots only: the request failed with the status in detail */
 
 #define NTLPC_FRAMEFLAG_SYNC      1u    /* the sender waits */
