@@ -74,6 +74,9 @@ let package = Package(
 
         // Tests of the tools.
         .testTarget(name: "ToolTests", dependencies: ["ntlpctl"]),
+
+        // Under Wine, with a double in place of the core; built by the tests themselves.
+        .testTarget(name: "WinePreloadTests", exclude: ["CoreDouble", "Programs"]),
     ],
     swiftLanguageModes: [.v6]
 )

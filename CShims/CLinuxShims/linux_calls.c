@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -170,6 +171,9 @@ int ntlpc_unix_connect(int directory, const char *leaf) {
     if (error) return error;
     int fd = ntlpc_move_high(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     if (fd < 0) return -errno;
+    /* A listener that accepts nobody (its process is stopped, its queue full) may not hold the caller for ever. */
+    struct timeval patience = { .tv_sec = 5 };
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     int result;
     do result = connect(fd, (struct sockaddr *)&address, sizeof address); while (result && errno == EINTR);
     if (result) {

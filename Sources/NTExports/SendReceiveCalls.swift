@@ -93,7 +93,7 @@ private func receive(_ port: ALPCPort, _ buffer: PPORT_MESSAGE?, _ length: PSIZE
         return .bufferTooSmall
     case .timedOut:
         // A waitable port never blocks: whoever finds it empty did not wait for it (section 17, point 11).
-        return port.isWaitable && deadline != .immediate ? .unsuccessful : .timeout
+        return port.isWaitable ? .unsuccessful : .timeout
     case .closed: throw .portClosed
     case .disconnected: throw port.isWaitable ? .unsuccessful : .portDisconnected
     case .refused: throw .portConnectionRefused

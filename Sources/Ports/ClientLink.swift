@@ -27,8 +27,8 @@ final class ClientLink: @unchecked Sendable {
     var link: Link { entry.link }
 
     /// The link to the port at `place`, opened if there is none.
-    /// - Throws: `objectNameNotFound`, `objectTypeMismatch`, `serverSidMismatch` when `accept` says no, `timeout`'s value as
-    ///   `.ioTimeout` never: a deadline that passes is `.timeout`; what the server's admission says (`accessDenied`).
+    /// - Throws: `objectNameNotFound`, `objectTypeMismatch`, `serverSidMismatch` when `accept` says no, `timeout` when the server's
+    ///   process did not answer until `deadline`, and what its admission says (`accessDenied`).
     static func open(_ place: NamespacePlace, deadline: Deadline, accept: (PeerCredentials) -> Bool) throws(NTStatus) -> ClientLink {
         let process = try PortProcess.current()
         if let found = process.clientLinks.withLock({ links -> ClientLink? in

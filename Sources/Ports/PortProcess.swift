@@ -20,7 +20,6 @@ final class PortProcess: @unchecked Sendable {
 
     /// - Throws: `insufficientResources` when no descriptor is left.
     static func current() throws(NTStatus) -> PortProcess {
-        if let instance { return instance }
         _ = arrangeForForks
         ntlpc_thread_set_rundown { ThreadRundown.run($0) }
         return try makeLock.withLock { (_: inout Void) throws(NTStatus) -> PortProcess in

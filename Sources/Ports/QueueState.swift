@@ -132,7 +132,8 @@ struct QueueState: ~Copyable {
             if let connection = filter.connection {
                 switch connection.state {
                 case .refused: return .refused
-                case .disconnected, .closed: return .disconnected
+                case .disconnected: return .disconnected
+                case .closed: return .closed
                 case .requested, .accepted, .open: return .timedOut
                 }
             }
@@ -258,7 +259,7 @@ struct QueueState: ~Copyable {
     }
 
     mutating func heat(_ entry: LinkEntry) {
-        guard !entry.isHot else { return }
+        guard !entry.isHot, !entry.isOver else { return }
         entry.isHot = true
         hot.append(Unmanaged.passUnretained(entry))
     }

@@ -16,6 +16,9 @@ private enum FakeHost {
     nonisolated(unsafe) static var waitables = 0
     nonisolated(unsafe) static var signals: [UInt8] = []
 
+    /// Tables live as long as the process; the leak checker finds them here.
+    nonisolated(unsafe) private static var tables: [UnsafeMutablePointer<NTLPC_HOST>] = []
+
     static func table() -> UnsafeMutablePointer<NTLPC_HOST> {
         let table = UnsafeMutablePointer<NTLPC_HOST>.allocate(capacity: 1)
         table.initialize(to: NTLPC_HOST(
@@ -49,6 +52,7 @@ private enum FakeHost {
                 id?.pointee.UniqueProcess = HANDLE(bitPattern: 0x123)
                 id?.pointee.UniqueThread = HANDLE(bitPattern: 0x456)
             }))
+        tables.append(table)
         return table
     }
 }

@@ -52,6 +52,11 @@ final class WineStage: Sendable {
         } catch {
             throw StageError(description: "\(error)")
         }
+        // Libraries that Wine's services still hold stay readable to them.
+        atexit {
+            guard case .success(let stage) = WineStage.made else { return }
+            do { try FileManager.default.removeItem(at: stage.directory) } catch { print("\(stage.directory.path) stays: \(error)") }
+        }
         try buildLibraries()
         try buildPrograms()
         try makePrefix()

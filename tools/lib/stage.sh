@@ -54,12 +54,12 @@ run() {
     "${command[@]}" "$@" </dev/null >>"$(scene_log)" 2>&1
 }
 
-# expect_line PATTERN [SECONDS]: waits until the scene's log has a line that matches.
+# expect_line PATTERN [SECONDS]: waits until the scene's log has a line that matches, or says that a program failed.
 expect_line() {
     local tries=$((${2:-30} * 50))
     until grep -Eq -- "$1" "$(scene_log)"; do
         tries=$((tries - 1))
-        if [ $tries -le 0 ]; then
+        if [ $tries -le 0 ] || grep -q ': FAILED: ' "$(scene_log)"; then
             echo "no line matches \"$1\" in the scene \"$stage_scene\"" >&2
             return 1
         fi
