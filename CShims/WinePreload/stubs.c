@@ -90,7 +90,7 @@ typedef uint64_t w;             /* one argument word */
 #define ROW(type, name, parameters, arguments, count) \
     _Static_assert(!WIDE_##type || count <= RESULT_WORD, #name " has no word to spare for its result"); \
     static NTSTATUS unix_##name(uint64_t *a) { \
-        if (UNLIKELY(!enter())) return MISSING_##type(STATUS_DLL_NOT_FOUND_); \
+        if (UNLIKELY(!enter())) return MISSING_##type(STATUS_DLL_NOT_FOUND); \
         void *entry = entry_of(INDEX_##name); \
         if (UNLIKELY(!entry)) return MISSING_##type(STATUS_NOT_IMPLEMENTED); \
         extend_bytes(INDEX_##name, a); \

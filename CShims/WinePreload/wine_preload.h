@@ -28,8 +28,9 @@
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
-/* Statuses of Wine and NT that are no business of ports */
-#define STATUS_DLL_NOT_FOUND_ ((NTSTATUS)0xC0000135)
+/* A status of the loader: the core cannot be had */
+#undef STATUS_DLL_NOT_FOUND
+#define STATUS_DLL_NOT_FOUND ((NTSTATUS)0xC0000135)
 
 /* ---- install.c ---- */
 bool preload_disabled(void);                    /* NTLPC_DISABLE is set */

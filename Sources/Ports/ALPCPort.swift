@@ -48,6 +48,9 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
     /// The same, for the paths that do no reference counting: the port keeps it alive.
     let reference: Unmanaged<Connection>?
     let core: LinkPointer?
+    /// The queues and their lock, likewise.
+    let queuesReference: Unmanaged<PortQueues>
+    let stateLock: Unmanaged<FutexLock<QueueState>>
     /// What a receive on this port takes.
     let filter: ReceiveFilter
     let isServerPort: Bool
@@ -67,6 +70,8 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
         }
         reference = connection.map { Unmanaged.passUnretained($0) }
         core = connection?.core
+        queuesReference = Unmanaged.passUnretained(queues)
+        stateLock = Unmanaged.passUnretained(queues.lock)
         filter = ReceiveFilter(connection: connection)
         if case .server = role { isServerPort = true } else { isServerPort = false }
         limit = traits.maxMessageLength

@@ -49,33 +49,42 @@ extension ALPCPort {
     /// Finds the message and takes the right to answer it.
     @inline(__always)
     private func take(_ message: borrowing OutgoingMessage, release: Bool, reserved: Bool) throws(NTStatus) -> Route {
-        let id = message.header.messageID
-        let callback = UInt32(truncatingIfNeeded: message.header.callbackID)
-        let mine = reference
-        let total = UInt32(message.header.totalLength)
-        let limit = self.limit
-        return try queues.lock.withLock { (state) throws(NTStatus) -> Route in
-            let record = try state.find(id)
-            guard record.pointee.state == .held, !record.pointee.isConnectionRequest,
-                  callback == 0 || UInt64(callback) == record.pointee.header.callbackID else { throw state.unanswerable(record) }
-            guard let connection = record.pointee.reference else { throw .invalidMessage }
-            guard mine == nil || mine.unsafelyUnwrapped.toOpaque() == connection.toOpaque() else { throw .accessDenied }
-            guard total <= min(limit, connection._withUnsafeGuaranteedRef { $0.peerLimit }) else { throw .portMessageTooLong }
-            let route = Route(connection: connection, core: connection._withUnsafeGuaranteedRef { $0.core },
-                              number: connection._withUnsafeGuaranteedRef { $0.number }, slot: record.pointee.slot, turn: record.pointee.turn)
-            if release {
-                // The record's own reference becomes the route's.
-                state.unlist(record)
-                _ = record.pointee.surrender()
-                state.end(record)
-            } else {
-                _ = connection.retain()
-                record.pointee.state = .away
-                record.pointee.slot = WireLayout.noSlot
-                record.pointee.isReserved = reserved
+        let header = message.header
+        let outcome: Result<Route, NTStatus> = stateLock._withUnsafeGuaranteedRef { lock in
+            lock.withLock { state in
+                do throws(NTStatus) {
+                    return .success(try claim(&state, header, release: release, reserved: reserved))
+                } catch {
+                    return .failure(error)
+                }
             }
-            return route
         }
+        return try outcome.get()
+    }
+
+    @inline(__always)
+    private func claim(_ state: inout QueueState, _ header: MessageHeader, release: Bool, reserved: Bool) throws(NTStatus) -> Route {
+        let record = try state.find(header.messageID)
+        let callback = UInt32(truncatingIfNeeded: header.callbackID)
+        guard record.pointee.state == .held, !record.pointee.isConnectionRequest,
+              callback == 0 || UInt64(callback) == record.pointee.header.callbackID else { throw state.unanswerable(record) }
+        guard let connection = record.pointee.reference else { throw .invalidMessage }
+        guard reference == nil || reference.unsafelyUnwrapped.toOpaque() == connection.toOpaque() else { throw .accessDenied }
+        guard UInt32(header.totalLength) <= min(limit, connection._withUnsafeGuaranteedRef { $0.peerLimit }) else { throw .portMessageTooLong }
+        let route = Route(connection: connection, core: connection._withUnsafeGuaranteedRef { $0.core },
+                          number: connection._withUnsafeGuaranteedRef { $0.number }, slot: record.pointee.slot, turn: record.pointee.turn)
+        if release {
+            // The record's own reference becomes the route's.
+            state.unlist(record)
+            _ = record.pointee.surrender()
+            state.end(record)
+        } else {
+            _ = connection.retain()
+            record.pointee.state = .away
+            record.pointee.slot = WireLayout.noSlot
+            record.pointee.isReserved = reserved
+        }
+        return route
     }
 
     @inline(__always)
@@ -118,7 +127,7 @@ extension ALPCPort {
     /// Takes the next message for this port; `capacity` counts the whole message.
     @inline(__always)
     public func receive(capacity: Int, deadline: Deadline, into delivery: inout Delivery) -> ReceiveOutcome {
-        queues.receive(filter, capacity: capacity, deadline: deadline, into: &delivery)
+        queuesReference._withUnsafeGuaranteedRef { $0.receive(filter, stateLock, capacity: capacity, deadline: deadline, into: &delivery) }
     }
 
     /// The receiver's memory was not there: the message is queued again.

@@ -182,9 +182,12 @@ final class PortQueues: @unchecked Sendable {
 
     /// Takes the next message that `filter` takes. `capacity` counts the whole message.
     @inline(__always)
-    func receive(_ filter: ReceiveFilter, capacity: Int, deadline: Deadline, into delivery: inout Delivery) -> ReceiveOutcome {
+    func receive(_ filter: ReceiveFilter, _ stateLock: Unmanaged<FutexLock<QueueState>>, capacity: Int, deadline: Deadline,
+                 into delivery: inout Delivery) -> ReceiveOutcome {
         let staging = StagingMemory.ofThread()
-        let outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
+        let outcome = stateLock._withUnsafeGuaranteedRef { lock in
+            lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
+        }
         if case .message = outcome.result, outcome.isClean { return .message }
         return receiveSlowly(filter, capacity: capacity, deadline: deadline, staging: staging, first: outcome, into: &delivery)
     }

@@ -289,7 +289,7 @@ extension ALPCPort {
 
     /// Waits for the answer to a message that this side sent with a reserved record.
     func awaitAnswer(_ id: UInt32, _ connection: Connection, capacity: Int, deadline: Deadline, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
-        let outcome = queues.receive(ReceiveFilter(connection: connection, answerTo: id), capacity: capacity, deadline: deadline, into: &delivery)
+        let outcome = queues.receive(ReceiveFilter(connection: connection, answerTo: id), stateLock, capacity: capacity, deadline: deadline, into: &delivery)
         switch outcome {
         case .message where delivery.header.type & 0xFF == HeaderType.cancelled: throw .messageLost
         case .timedOut:

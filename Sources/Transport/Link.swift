@@ -139,23 +139,22 @@ public final class Link: @unchecked Sendable {
             core.pointee.mutex.unlock()
             return sendWhenRoom(core, &frame, prefix, payload, closing: closing, deadline: deadline, askToDrain)
         }
-        write(&frame, prefix, payload, to: place)
+        write(count, prefix, payload, to: place)
         if closing { core.pointee.producer.announceClosing() }
-        let kickNeeded = core.pointee.producer.publish(place, payload: count)
+        let kickNeeded = core.pointee.producer.publish(&frame, at: place)
         core.pointee.mutex.unlock()
         if kickNeeded { ntlpc_eventfd_kick(core.pointee.kick) }
         return .sent
     }
 
     @inline(__always)
-    private static func write(_ frame: inout ntlpc_frame, _ prefix: UnsafeRawBufferPointer, _ payload: UnsafeRawPointer?, to place: UnsafeMutableRawPointer) {
-        place.copyMemory(from: &frame, byteCount: MemoryLayout<ntlpc_frame>.size)
+    private static func write(_ count: Int, _ prefix: UnsafeRawBufferPointer, _ payload: UnsafeRawPointer?, to place: UnsafeMutableRawPointer) {
         var body = place + MemoryLayout<ntlpc_frame>.size
         if prefix.count > 0 {
             body.copyMemory(from: prefix.baseAddress!, byteCount: prefix.count)
             body += prefix.count
         }
-        if let payload, Int(frame.length) > prefix.count { body.copyMemory(from: payload, byteCount: Int(frame.length) - prefix.count) }
+        if let payload, count > prefix.count { body.copyMemory(from: payload, byteCount: count - prefix.count) }
     }
 
     @inline(never)
@@ -168,9 +167,9 @@ public final class Link: @unchecked Sendable {
             if core.pointee.peerHasGone { return .dead }
             core.pointee.mutex.lock()
             if let place = core.pointee.producer.reserve(payload: count) {
-                write(&frame, prefix, payload, to: place)
+                write(count, prefix, payload, to: place)
                 if closing { core.pointee.producer.announceClosing() }
-                let kickNeeded = core.pointee.producer.publish(place, payload: count)
+                let kickNeeded = core.pointee.producer.publish(&frame, at: place)
                 core.pointee.mutex.unlock()
                 if kickNeeded { ntlpc_eventfd_kick(core.pointee.kick) }
                 return .sent

@@ -77,18 +77,21 @@ public struct RingProducer: ~Copyable {
         return used &+ units <= WireLayout.ringUnits
     }
 
-    /// Publishes the frame just written to `place`, whose stamp is still 0. True: the consumer sleeps and must be kicked.
+    /// Writes the header of a frame whose payload is in `place` already, and publishes it. True: the consumer sleeps and must be
+    /// kicked. The header comes last because a spinning consumer looks at its line all the time: writing there twice, with the
+    /// payload in between, would make the line travel twice.
     @inlinable
     @inline(__always)
-    public mutating func publish(_ place: UnsafeMutableRawPointer, payload: Int) -> Bool {
+    public mutating func publish(_ frame: inout ntlpc_frame, at place: UnsafeMutableRawPointer) -> Bool {
         let stamp = WireLayout.stamp(position)
-        position = (position &+ WireLayout.units(payload: payload)) & WireLayout.positionMask
+        position = (position &+ WireLayout.units(payload: Int(frame.length))) & WireLayout.positionMask
         Self.stampWord(words.ring + Int(position % WireLayout.ringUnits) * WireLayout.unit).pointee.store(0, ordering: .relaxed)
         let here = ntlpc_current_cpu() &+ 1
         if here != cpu {
             cpu = here
             words.producerCPU.pointee.store(here, ordering: .relaxed)   // a hint for spinning only
         }
+        place.copyMemory(from: &frame, byteCount: MemoryLayout<ntlpc_frame>.size)
         // P1. ORDER: release. Pairs with the acquire load in `RingConsumer.look`: the frame, and the cleared word behind it.
         Self.stampWord(place).pointee.store(stamp, ordering: .releasing)
         if let skipped = skip {
