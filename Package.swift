@@ -35,8 +35,10 @@ let package = Package(
         .target(name: "CWireFormat", path: "CShims/CWireFormat"),
         .target(name: "CLinuxShims", path: "CShims/CLinuxShims"),
         .target(name: "CMSABIThunks", dependencies: ["CNTTypes", "CLinuxShims"], path: "CShims/CMSABIThunks", exclude: ["ntlpc.map"]),
+        // C only: without the last line the preload library would bring the Swift runtime into every process. Nothing may depend on
+        // this target, because the flags travel.
         .target(name: "WinePreload", dependencies: ["CNTTypes"], path: "CShims/WinePreload",
-                linkerSettings: [.linkedLibrary("dl")]),
+                linkerSettings: [.linkedLibrary("dl"), .unsafeFlags(["-enable-experimental-feature", "Embedded", "-no-toolchain-stdlib-rpath"])]),
 
         // NT side.
         .target(name: "NTTypes", dependencies: ["CNTTypes"], swiftSettings: swiftSettings),

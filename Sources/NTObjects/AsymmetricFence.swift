@@ -7,7 +7,7 @@
 //
 // Source: Linux, membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED.
 
-import CLinuxShims
+import Glibc
 import Synchronization
 
 // membarrier has no wrapper in glibc, and a variadic C function is not imported. With integer arguments the variadic and the plain
@@ -29,7 +29,7 @@ enum AsymmetricFence {
     /// 1 once the kernel has agreed to do the work. Until then, and where it refuses, the light side is a full fence.
     private static let registered = Atomic<UInt32>(0)
 
-    /// Asks the kernel. Has to be done again in the child of a fork only because the answer is cheap; the registration is kept.
+    /// Asks the kernel. Done when the table gets its first handle, in the child of a fork again.
     static func register() {
         // ORDER: relaxed. A thread that still sees 0 runs the stronger fence.
         if linuxCall(membarrierNumber, registerPrivateExpedited, 0, 0) == 0 { registered.store(1, ordering: .relaxed) }
@@ -48,8 +48,20 @@ enum AsymmetricFence {
     /// will see ours.
     static func heavy() {
         atomicMemoryFence(ordering: .sequentiallyConsistent)
-        guard registered.load(ordering: .relaxed) != 0 else { return }
-        // A registered process is refused only when the kernel is out of memory for its processor mask: it succeeds soon.
-        while linuxCall(membarrierNumber, privateExpedited, 0, 0) != 0 { ntlpc_cpu_relax() }
+        while registered.load(ordering: .relaxed) != 0 {
+            if linuxCall(membarrierNumber, privateExpedited, 0, 0) == 0 { return }
+            // The kernel may be out of memory for its processor mask: that passes. Any other refusal is for good.
+            if errno != ENOMEM { giveUp() }
+        }
+    }
+
+    /// Goes on without the kernel: it refuses now what it granted (a sandbox that was entered since).
+    ///
+    /// Threads that are between their store and their load at this moment have run no fence. A processor's store reaches memory
+    /// within microseconds, so a millisecond later every such store can be seen, and all later ones are fenced.
+    static func giveUp() {
+        registered.store(0, ordering: .sequentiallyConsistent)
+        usleep(1000)
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
     }
 }

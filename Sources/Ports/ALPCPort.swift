@@ -56,7 +56,6 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
     let isServerPort: Bool
     let limit: UInt32
     private let fullName: String?
-    private var pump: (watch: PortPump, key: UInt64, epoll: Descriptor)?
     private let disconnectedFlag = Atomic<Bool>(false)
 
     init(_ role: Role, queues: PortQueues, traits: PortTraits, name: String? = nil) {
@@ -94,13 +93,7 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
 
     public override func lastHandleClosed() {
         Trace.note(.ports, "closed: \(describe())")
-        if let pump {
-            do throws(NTStatus) {
-                try PortProcess.current().watcher.remove(pump.epoll, key: pump.key)
-            } catch {
-                // Without a watcher there is nothing to remove it from.
-            }
-        }
+        if isWaitable { queues.stopPump(for: self) }
         switch role {
         case .connection(let port): PortRundown.closeConnectionPort(port)
         case .server(let connection): PortRundown.closeServerPort(connection, queues)
@@ -112,20 +105,8 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
     /// Makes the handle's state follow the queue from now on.
     func beginSignaling() throws(NTStatus) {
         guard traits.isWaitable else { return }
-        queues.hasWaitablePorts.store(true, ordering: .releasing)
-        let bells = queues.change { state -> PortQueues.Bells? in
-            state.waitablePorts.removeAll { $0.port == nil }
-            state.waitablePorts.append(WaitablePort(port: self))
-            return state.listen()
-        }
-        guard let bells else { throw .insufficientResources }
-        let watch = PortPump(queues)
         let watcher = try PortProcess.current().watcher
-        do throws(Errno) {
-            pump = (watch, try watcher.add(bells.epoll, watch), bells.epoll)
-        } catch {
-            throw NTStatus(error)
-        }
+        try queues.startPump(watcher, for: self)
         queues.pump()
     }
 

@@ -159,7 +159,7 @@ final class LinkEntry: @unchecked Sendable {
 
     /// A number for a new connection: the lowest free place in a new generation.
     func freeNumber() -> UInt32? {
-        generation = (generation &+ 1) & 0xFFFF
+        generation = generation % 0xFFFF &+ 1    // never 0, so that no number is
         let index = (0..<used).first { places[$0] == nil } ?? used
         return index < Self.connectionLimit ? generation << 16 | UInt32(index) : nil
     }

@@ -235,7 +235,8 @@ extension QueueState {
     mutating func takeFromServer(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ entry: LinkEntry) -> Bool {
         guard Int(frame.length) <= MessageHeader.largestPayload + MemoryLayout<ntlpc_accepted>.size else { return false }
         if frame.kind == FrameKind.close || frame.kind == FrameKind.accepted || frame.kind == FrameKind.refused { entry.closingsSeen &+= 1 }
-        guard let connection = entry.connection(frame.connection) else { return true }     // closed here, and the server does not know yet
+        // A connection that is closed here, and the server does not know yet.
+        guard let connection = entry.connection(frame.connection), connection.state != .closed else { return true }
         switch frame.kind {
         case FrameKind.message:
             guard Int(frame.length) <= MessageHeader.largestPayload else { return false }

@@ -325,7 +325,7 @@ final class PortQueues: @unchecked Sendable {
     /// Makes the handle state of every waitable port say whether something is queued for it. One thread at a time, so that the
     /// last state wins.
     func updateSignals() {
-        // ORDER: acquire. Pairs with the release store in `ALPCPort.beginSignaling`.
+        // ORDER: acquire. Pairs with the release store in `startPump`.
         guard hasWaitablePorts.load(ordering: .acquiring) else { return }
         signalLock.withLock { _ in
             let states = lock.withLock { state in
@@ -336,7 +336,42 @@ final class PortQueues: @unchecked Sendable {
     }
 
     /// Some port of these queues can be waited on.
-    let hasWaitablePorts = Atomic<Bool>(false)
+    private let hasWaitablePorts = Atomic<Bool>(false)
+    /// The watcher's interest in the bells; there while a port can be waited on.
+    private let pumping = FutexLock<(key: UInt64, epoll: Descriptor, watcher: Watcher)?>(nil)
+
+    /// Makes the handle state of `port` follow the queue: from now on the watcher empties the rings when nobody receives.
+    func startPump(_ watcher: Watcher, for port: ALPCPort) throws(NTStatus) {
+        hasWaitablePorts.store(true, ordering: .releasing)
+        let bells = change { state -> Bells? in
+            state.waitablePorts.removeAll { $0.port == nil }
+            state.waitablePorts.append(WaitablePort(port: port))
+            return state.listen()
+        }
+        guard let bells else { throw .insufficientResources }
+        try pumping.withLock { (pumping) throws(NTStatus) in
+            guard pumping == nil else { return }
+            do throws(Errno) {
+                pumping = (try watcher.add(bells.epoll, PortPump(self)), bells.epoll, watcher)
+            } catch {
+                throw NTStatus(error)
+            }
+        }
+    }
+
+    /// The last handle of `port` is closed. The last waitable port ends the watcher's interest.
+    func stopPump(for port: ALPCPort) {
+        let isLast = lock.withLock { state in
+            state.waitablePorts.removeAll { $0.port == nil || $0.port === port }
+            return state.waitablePorts.isEmpty
+        }
+        guard isLast, let ended = pumping.withLock({ pumping in
+            let ended = pumping
+            pumping = nil
+            return ended
+        }) else { return }
+        ended.watcher.remove(ended.epoll, key: ended.key)
+    }
 
     private let signalLock = FutexLock<Void>(())
 }

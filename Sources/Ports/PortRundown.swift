@@ -65,11 +65,12 @@ enum PortRundown {
             connection.hasSentClose = true
             connection.state = .closed
             state.dropMessages(of: connection)
-            connection.entry.remove(connection)
             return tell
         }
         link.link.slots.interrupt(connection: connection.number, .portClosed)
         if tell { sendClose(connection) }
+        // Only now may another connection have the number: its connect must come behind this close in the ring.
+        link.queues.change { _ in connection.entry.remove(connection) }
         link.release()
     }
 

@@ -36,10 +36,11 @@ public enum SlotOutcome: Sendable {
 
 /// What the caller's process keeps for a slot.
 struct SlotRecord: ~Copyable {
+    /// Of the last call. Changed only by the slot's owner.
     var turn: UInt32 = 0
-    var connection: UInt32 = 0
-    let interruption = Atomic<UInt32>(0)
-    let busy = Atomic<UInt32>(0)
+    /// The call that uses the slot: connection << 32 | turn << 2 | interruption; 0 when none does. One word, so that an interruption
+    /// meets the call it means or none: between a look and a store the slot may have gone to another call.
+    let claim = Atomic<UInt64>(0)
 }
 
 /// The reply slots of a link, as the client's process uses them. Plain pointers: the link owns the memory.
@@ -97,10 +98,8 @@ public struct ReplySlots: @unchecked Sendable {
     private func start(_ slot: Int, _ connection: UInt32) -> (slot: Int, turn: UInt32) {
         let turn = (records[slot].turn &+ 1) & 0x3FFF_FFFF
         records[slot].turn = turn
-        records[slot].connection = connection
-        records[slot].interruption.store(0, ordering: .relaxed)
-        // ORDER: release. Pairs with the acquire in `interrupt`, which then sees the connection.
-        records[slot].busy.store(1, ordering: .releasing)
+        // ORDER: relaxed. The word says all that `interrupt` needs; nothing is published by it.
+        records[slot].claim.store(UInt64(connection) << 32 | UInt64(turn) << 2, ordering: .relaxed)
         return (slot, turn)
     }
 
@@ -143,13 +142,13 @@ public struct ReplySlots: @unchecked Sendable {
 
     @inline(__always)
     public func giveBack(_ slot: Int) {
-        records[slot].busy.store(0, ordering: .relaxed)
+        records[slot].claim.store(0, ordering: .relaxed)
         free[slot / 64].bitwiseOr(1 << UInt64(slot % 64), ordering: .releasing)
     }
 
     /// The caller gives up, but the server may still write: see the note above.
     public func abandon(_ slot: Int) {
-        records[slot].busy.store(0, ordering: .relaxed)
+        records[slot].claim.store(0, ordering: .relaxed)
         abandoned[slot / 64].bitwiseOr(1 << UInt64(slot % 64), ordering: .releasing)
     }
 
@@ -187,7 +186,7 @@ public struct ReplySlots: @unchecked Sendable {
         while true {
             var value = word.pointee.load(ordering: .acquiring)
             if value >> 2 == turn { return .reply }
-            if let why = Interruption(rawValue: records[slot].interruption.load(ordering: .acquiring)) { return .interrupted(why) }
+            if let why = Interruption(rawValue: UInt32(truncatingIfNeeded: records[slot].claim.load(ordering: .acquiring) & 3)) { return .interrupted(why) }
             if deadline != 0 && ntlpc_monotonic_ns() >= deadline { return .timedOut }
             if value & 1 == 0 {
                 // W2. ORDER: acquire-release, one word for state and flags: see the note above.
@@ -216,12 +215,15 @@ public struct ReplySlots: @unchecked Sendable {
     private func interruptOnce(connection: UInt32?, _ why: Interruption) -> Bool {
         var any = false
         for slot in 0..<WireLayout.slotCount {
-            guard records[slot].busy.load(ordering: .acquiring) != 0 else { continue }
-            if let connection, records[slot].connection != connection { continue }
-            if word(slot).pointee.load(ordering: .relaxed) >> 2 == records[slot].turn { continue }
-            any = true
-            records[slot].interruption.store(why.rawValue, ordering: .releasing)
+            let claim = records[slot].claim.load(ordering: .acquiring)
+            guard claim != 0, connection == nil || UInt32(claim >> 32) == connection else { continue }
             let word = word(slot)
+            if word.pointee.load(ordering: .relaxed) >> 2 == UInt32(truncatingIfNeeded: claim) >> 2 { continue }    // it has its reply
+            any = true
+            // I1. ORDER: release. Pairs with the acquire load in `block`.
+            if claim & 3 == 0, !records[slot].claim.compareExchange(expected: claim, desired: claim | UInt64(why.rawValue), ordering: .acquiringAndReleasing).exchanged {
+                continue
+            }
             word.pointee.bitwiseOr(2, ordering: .acquiringAndReleasing)
             Futex.wake(UnsafeRawPointer(word), Int32.max, shared: true)
         }

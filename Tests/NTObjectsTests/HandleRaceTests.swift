@@ -13,7 +13,18 @@ private func value(_ number: UInt) -> HANDLE { HANDLE(bitPattern: 0x200_0000 + n
 
     private static let rounds = 4000
 
-    @Test func `Lookups race closes and never see a dead object`() {
+    @Test func `Lookups race closes and never see a dead object`() { raceLookupsAgainstCloses() }
+
+    @Test func `The same holds where the kernel gives no fence`() async {
+        await #expect(processExitsWith: .success) {
+            try HandleTable.insert(Probe(), at: value(99), access: 1)
+            AsymmetricFence.giveUp()
+            HandleRaceTests().raceLookupsAgainstCloses()
+            HandleTable.remove(value(99))
+        }
+    }
+
+    private func raceLookupsAgainstCloses() {
         let handles: UInt = 8, counts = Counts(), made = Atomic<Int>(0), done = Atomic<Bool>(false), found = Atomic<Int>(0)
         onThreads(4) { index in
             if index < 2 {

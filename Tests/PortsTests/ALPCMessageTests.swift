@@ -139,7 +139,7 @@ import Testing
         let buffer = Message(room: 256)
         func call(_ flags: UInt32, _ send: Message?, _ receive: Message?) -> NTStatus {
             var time = LARGE_INTEGER()
-            return status(NtAlpcSendWaitReceivePort(client.handle, flags, send?.pointer, nil, receive?.pointer, receive == nil ? nil : &buffer.length, nil, &time))
+            return status(NtAlpcSendWaitReceivePort(client.handle, flags, send?.pointer, nil, receive?.pointer, nil, nil, &time))
         }
         #expect(call(0x20000, "x", nil) == .lpcReceiveBufferExpected)
         #expect(call(0x20000, nil, buffer) == .invalidParameter2)
@@ -295,7 +295,8 @@ import Testing
 
     @Test func `E-41 Another server's port answers nothing`() throws {
         let scene = Scene(), other = Scene()
-        defer { (scene.end(), other.end()) }
+        defer { scene.end() }
+        defer { other.end() }
         let (listener, _, client) = try scene.connected()
         let (_, second) = try scene.client(listener)
         let (foreign, _, _) = try other.connected()

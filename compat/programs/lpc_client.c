@@ -107,6 +107,7 @@ int main(int argc, char **argv)
             request_text(text, text + 5);
         }
         thread_join(thread_start(short_life, NULL));
+        request_text("mourn", "rest in peace");
         if (quit) request_text("quit", "bye");
     }
     expect(NtClose(port), STATUS_SUCCESS, "NtClose");

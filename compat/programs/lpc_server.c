@@ -1,6 +1,7 @@
 /* A server of the older LPC calls. The first client is taken with NtListenPort, every later one in the receive loop. A client
  * whose connection information does not begin with "let me in" is refused and told why in the same bytes. Requests are answered
- * by NtReplyPort when their text begins with "echo ", and by the next receive call when it is "hello" or "quit". */
+ * by NtReplyPort, "hello" by the next receive call, and "mourn" when a thread of the client has died that asked for that notice:
+ * nothing says that the notice is here before the thread is seen to have ended. */
 #include "program.h"
 
 #define MAX_CLIENTS 32
@@ -10,6 +11,8 @@ struct client {
     int used;
     char name[40];
     HANDLE port;
+    int has_died, mourns;
+    struct text_message mourning;       /* the request that waits for the notice */
 };
 
 static HANDLE port;
@@ -46,6 +49,7 @@ static void decide(struct text_message *message)
         if (none != (HANDLE)(uintptr_t)0x5a5a) fail("the refusal wrote a handle");
         return;
     }
+    memset(client, 0, sizeof *client);
     client->used = 1;
     snprintf(client->name, sizeof client->name, "%.30s", text + sizeof password - 1);
     answer_text(message, "welcome %s", client->name);
@@ -64,21 +68,41 @@ static struct client *client_of(PVOID context)
     return NULL;
 }
 
+static void reply(struct client *client, struct text_message *message)
+{
+    NTSTATUS status = NtReplyPort(port, &message->header);
+
+    say("replied to %s: %s", client->name, status_name(status));
+    expect(status, STATUS_SUCCESS, "NtReplyPort");
+}
+
+static void mourn(struct client *client)
+{
+    if (!client->mourns || !client->has_died) return;
+    client->mourns = 0;
+    answer_text(&client->mourning, "rest in peace");
+    reply(client, &client->mourning);
+}
+
 /* Serves a request. TRUE when the reply is in the message and is to be sent with the next receive. */
 static int serve_request(struct client *client, struct text_message *message, int *ending)
 {
     const char *text = received_text(message);
 
     if (!strncmp(text, "echo ", 5)) {
-        NTSTATUS status;
         answer_text(message, "%s", text + 5);
-        status = NtReplyPort(port, &message->header);
-        say("replied to %s: %s", client->name, status_name(status));
+        reply(client, message);
+        return 0;
+    }
+    if (!strcmp(text, "mourn")) {
+        client->mourning = *message;
+        client->mourns = 1;
+        mourn(client);
         return 0;
     }
     if (!strcmp(text, "quit")) {
         answer_text(message, "bye");
-        expect(NtReplyPort(port, &message->header), STATUS_SUCCESS, "NtReplyPort");
+        reply(client, message);
         *ending = 1;
         return 0;
     }
@@ -97,7 +121,11 @@ static int serve(struct client *client, struct text_message *message, int *endin
     say_message(role, "received", message, client->name);
     switch (type) {
     case LPC_REQUEST: return serve_request(client, message, ending);
-    case LPC_DATAGRAM: case LPC_CLIENT_DIED: case LPC_CANCEL_MESSAGE: return 0;
+    case LPC_DATAGRAM: case LPC_CANCEL_MESSAGE: return 0;
+    case LPC_CLIENT_DIED:
+        client->has_died = 1;
+        mourn(client);
+        return 0;
     case LPC_PORT_CLOSED:
         expect(NtClose(client->port), STATUS_SUCCESS, "NtClose of a client's port");
         client->used = 0;

@@ -29,7 +29,7 @@ conversation_lpc() {
     run "$2" lpc_client --port "$case_port" --name intruder --intruder
     run "$2" lpc_client --port "$case_port" --name native --quit
     expect_exit "$server" 0
-    compare_said lpc-conversation server winapp intruder native
+    compare_said --sorted lpc-conversation server winapp intruder native
 }
 
 # Clients of both worlds at once, several in one process.
