@@ -247,7 +247,10 @@ final class PortQueues: @unchecked Sendable {
         let core = watched.core
         let (word, stamp) = core.pointee.consumer.watched
         guard Spin.isWorthwhile(thread, peerCPU: core.pointee.consumer.producerCPU) else { return false }
-        return Spin.look(thread, deadline: deadline.nanoseconds) { word.pointee.load(ordering: .relaxed) == stamp || core.pointee.isDead }
+        let found = Spin.look(thread, deadline: deadline.nanoseconds) { word.pointee.load(ordering: .relaxed) == stamp || core.pointee.isDead }
+        // The payload's first line travels while the header is looked at.
+        if found { ntlpc_prefetch(core.pointee.consumer.payload) }
+        return found
     }
 
     private let isSpinning = Atomic<Bool>(false)

@@ -176,6 +176,8 @@ public struct ReplySlots: @unchecked Sendable {
         let serverCPU = (head(slot) + 4).load(as: UInt32.self)
         if Spin.isWorthwhile(thread, peerCPU: serverCPU),
            Spin.look(thread, deadline: deadline, { word.pointee.load(ordering: .acquiring) & ~1 != ((turn &- 1) & 0x3FFF_FFFF) << 2 }) {
+            // The payload's first line travels while the header is looked at.
+            ntlpc_prefetch(head(slot) + MemoryLayout<ntlpc_reply>.size)
             if word.pointee.load(ordering: .acquiring) >> 2 == turn { return .reply }
         }
         return block(slot, word, turn: turn, deadline: deadline)
