@@ -120,16 +120,18 @@ ssize_t ntlpc_receive_with_descriptors(int socket, void *bytes, size_t count, in
             if (taken < 4 && !(message.msg_flags & (MSG_CTRUNC | MSG_TRUNC))) {
                 fd = ntlpc_move_high(fd);
                 if (fd >= 0) fds[taken++] = fd;
+                else message.msg_flags |= MSG_CTRUNC;
             } else {
                 close(fd);
             }
         }
     }
     *fd_count = taken;
-    if (message.msg_flags & MSG_TRUNC) {
+    if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
         while (taken) ntlpc_descriptor_close(fds[--taken]);
         *fd_count = 0;
-        return -EMSGSIZE;
+        /* Descriptors are cut off when the process has no room for them, or when more came than anybody sends. */
+        return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : -EMFILE;
     }
     return result;
 }

@@ -21,6 +21,7 @@ public final class Event: KernelObject, @unchecked Sendable {
     public func reset() -> Bool { signal!.reset() }
 
     public override func describe() -> String {
-        "\(super.describe()) \(signal!.behaviour == .notification ? "notification" : "synchronization") signaled=\(signal!.isSignaled)"
+        let behaviour = signal!.behaviour == .notification ? "notification" : "synchronization"
+        return "\(super.describe()) \(behaviour) signaled=\(signal!.isSignaled) waiters=\(signal!.waiterCount)"
     }
 }

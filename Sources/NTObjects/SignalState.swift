@@ -14,9 +14,9 @@ import CLinuxShims
 import LinuxSystem
 import Synchronization
 
-/// Shown by functions that need the lock of all waits.
+/// Shown by functions that need the lock of all waits. What the lock guards is spread over the states.
 struct WaitState {
-    /// Threads that sleep; for people who debug.
+    /// Waits that are in queues.
     var waiting = 0
 }
 
@@ -44,6 +44,9 @@ public final class SignalState: @unchecked Sendable {
 
     /// A moment's truth, for queries.
     public var isSignaled: Bool { signaled.load(ordering: .acquiring) }
+
+    /// How many waits are in the queue at this moment; for people who debug.
+    public var waiterCount: Int { ObjectContext.shared.waits.withLock { _ in queue.count } }
 
     /// Signals the state and returns whether it was signaled before.
     @discardableResult

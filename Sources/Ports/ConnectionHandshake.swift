@@ -141,7 +141,7 @@ extension ALPCPort {
         }
         var slot: (slot: Int, turn: UInt32)?
         if waits {
-            slot = link.slots.take(connection: connection.number)
+            slot = link.slots.take(connection: connection.number) ?? ALPCPort.waitForSlot(connection, deadline.nanoseconds)
             if slot == nil { throw .insufficientResources }
             header.messageID = MessageID.make(link: link.number, slot: slot!.slot, turn: slot!.turn)
         } else {
@@ -293,8 +293,13 @@ extension ALPCPort {
         if pending.port == nil {
             ALPCPort.sendDecision(connection, FrameKind.refused, header, payload, terms)
             queues.change { _ in connection.entry.remove(connection) }
-        } else if completes {
-            ALPCPort.sendDecision(connection, FrameKind.accepted, header, payload, terms)
+        } else if completes, !ALPCPort.sendDecision(connection, FrameKind.accepted, header, payload, terms) {
+            // The client gave up a moment ago; its cancellation is on its way and will find nothing.
+            queues.change { state in
+                connection.state = .disconnected
+                connection.entry.remove(connection)
+            }
+            throw .requestCanceled
         }
     }
 
@@ -312,7 +317,9 @@ extension ALPCPort {
         if let reply { ALPCPort.sendDecision(connection, FrameKind.accepted, reply.header, reply.payload, reply.terms) }
     }
 
-    private static func sendDecision(_ connection: Connection, _ kind: UInt16, _ header: MessageHeader, _ payload: [UInt8], _ terms: ntlpc_accepted) {
+    /// False when the client waited and has given up.
+    @discardableResult
+    private static func sendDecision(_ connection: Connection, _ kind: UInt16, _ header: MessageHeader, _ payload: [UInt8], _ terms: ntlpc_accepted) -> Bool {
         var terms = terms
         let prefix = MemoryLayout<ntlpc_accepted>.size
         if connection.requestSlot != WireLayout.noSlot {
@@ -322,8 +329,9 @@ extension ALPCPort {
             reply.length = UInt32(prefix + payload.count)
             reply.header = unsafeBitCast(header, to: type(of: reply.header))
             let bytes = withUnsafeBytes(of: &terms) { Array($0) } + payload
-            bytes.withUnsafeBytes { connection.link.replies.publish(&reply, payload: $0.baseAddress, slot: connection.requestSlot, turn: connection.requestTurn) }
-            return
+            return bytes.withUnsafeBytes {
+                connection.link.replies.publish(&reply, payload: $0.baseAddress, slot: connection.requestSlot, turn: connection.requestTurn)
+            }
         }
         var frame = ntlpc_frame()
         frame.kind = kind
@@ -336,6 +344,7 @@ extension ALPCPort {
         }
         // A client whose ring stays full for a second does not listen: its link ends.
         if case .full = sent { connection.link.close() }
+        return true
     }
 }
 

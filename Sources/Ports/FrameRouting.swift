@@ -5,6 +5,7 @@ import CLinuxShims
 import CWireFormat
 import LinuxSystem
 import NTTypes
+import Synchronization
 import Transport
 
 extension QueueState {
@@ -38,6 +39,7 @@ extension QueueState {
         case FrameKind.answer: return takeAnswerFromClient(frame, payload, entry)
         case FrameKind.connect: return takeConnect(frame, payload, entry)
         case FrameKind.cancel:
+            entry.closingsSeen &+= 1
             takeCancelFromClient(frame, entry)
             return true
         case FrameKind.close:
@@ -334,6 +336,9 @@ extension QueueState {
         case .refused, .disconnected, .closed:
             return
         }
+        // ORDER: sequentially consistent. The state before the look at the slots; pairs with `exchange`, which claims a slot before it
+        // looks at the state. One of the two sees the other.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
         connection.entry.link.slots.interrupt(connection: connection.number, .disconnected)
         for id in expected.filter({ $0.value.connection === connection }).keys { expected.removeValue(forKey: id) }
         for held in connection.entry.table.all where held.pointee.connection === connection && held.pointee.state != .queued {

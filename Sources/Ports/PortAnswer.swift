@@ -101,7 +101,8 @@ extension ALPCPort {
             reply.length = UInt32(header.dataLength)
             reply.connection = route.number
             reply.header = unsafeBitCast(header, to: type(of: reply.header))
-            route.core.pointee.replies.publish(&reply, payload: message.payload, slot: route.slot, turn: route.turn)
+            // A caller that gave up says so in its slot before its cancellation arrives here.
+            guard route.core.pointee.replies.publish(&reply, payload: message.payload, slot: route.slot, turn: route.turn) else { throw .requestCanceled }
             return
         }
         try send(header, message.payload, flags, route)

@@ -137,7 +137,10 @@ final class PortQueues: @unchecked Sendable {
     /// Runs `body` under the lock, hands over what it queued, and does afterwards what must not be done inside.
     func change<Result, Failure: Error>(_ body: (inout QueueState) throws(Failure) -> Result) throws(Failure) -> Result {
         var aftermath = Aftermath()
-        defer { perform(aftermath) }
+        defer {
+            perform(aftermath)
+            updateSignals()
+        }
         return try lock.withLock { (state) throws(Failure) -> Result in
             defer {
                 state.handOver(leaving: false)

@@ -41,12 +41,20 @@ enum PortRundown {
     static func closeServerPort(_ connection: Connection, _ queues: PortQueues) {
         let tell = queues.change { state -> Bool in
             let tell = connection.state != .closed && !connection.entry.isOver
+            // What is still in the ring ends with the rest: nobody may receive from this port again.
+            if tell {
+                state.heat(connection.entry)
+                state.absorb(connection.entry)
+            }
             connection.state = .closed
             state.dropMessages(of: connection)
             if queues.isServer { state.forgetDeadLinks() }
             return tell
         }
-        if tell { sendClose(connection) }
+        guard tell else { return }
+        sendClose(connection)
+        // A client whose threads all wait for replies looks into no ring: its watcher does.
+        connection.link.askToDrain()
     }
 
     /// NtAlpcDisconnectPort on a server communication port: its own side ends, the client is not told ([W] RLI-T; point 5).

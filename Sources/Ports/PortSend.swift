@@ -96,7 +96,7 @@ extension ALPCPort {
                   capacity: Int, deadline: Deadline, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
         let core = core.unsafelyUnwrapped
         let number = connection._withUnsafeGuaranteedRef { $0.number }
-        guard let (slot, turn) = core.pointee.slots.take(connection: number) else { throw .insufficientResources }
+        guard let (slot, turn) = core.pointee.slots.take(connection: number) ?? waitForSlot(deadline.nanoseconds) else { throw .insufficientResources }
         var header = message.header
         header.messageID = id != 0 ? id : MessageID.make(link: core.pointee.number, slot: slot, turn: turn)
         fill(&frame, header)
@@ -118,6 +118,11 @@ extension ALPCPort {
         thread.pointee.call_id = header.messageID
         thread.pointee.call_connection = number
         thread.pointee.call = connection.toOpaque()
+        #if !arch(x86_64)
+        atomicMemoryFence(ordering: .sequentiallyConsistent)    // on x86-64 the exchanges of the ring's lock have done it
+        #endif
+        // The connection ended between the check of the route and the claim of the slot: nobody else would wake this thread.
+        if connection._withUnsafeGuaranteedRef({ $0.state }) != .open { core.pointee.slots.interrupt(connection: number, .disconnected) }
         let outcome = core.pointee.slots.wait(slot, turn: turn, deadline: until)
         thread.pointee.call = nil
         guard case .reply = outcome else { return try unanswered(outcome, slot, header.messageID, isLegacy: message.isLegacy) }
@@ -142,6 +147,23 @@ extension ALPCPort {
     }
 
     private func askToDrain() { connection?.link.askToDrain() }
+
+    private func waitForSlot(_ deadline: UInt64) -> (slot: Int, turn: UInt32)? { connection.flatMap { Self.waitForSlot($0, deadline) } }
+
+    /// Every slot is in use or was given up behind a server that does not receive. Its watcher settles the abandoned ones when it
+    /// empties the ring: tries again for a while, at least long enough for that.
+    @inline(never)
+    static func waitForSlot(_ connection: Connection, _ deadline: UInt64) -> (slot: Int, turn: UInt32)? {
+        let link = connection.link
+        let now = Clock.monotonic
+        let end = deadline == 0 ? now &+ 1_000_000_000 : max(now &+ 50_000_000, min(deadline, now &+ 1_000_000_000))
+        link.askToDrain()
+        repeat {
+            ntlpc_sleep_ns(500_000)
+            if let taken = link.slots.take(connection: connection.number) { return taken }
+        } while Clock.monotonic < end && !link.peerHasGone
+        return nil
+    }
 
     @inline(never)
     private func unanswered(_ outcome: SlotOutcome, _ slot: Int, _ id: UInt32, isLegacy: Bool) throws(NTStatus) -> ReceiveOutcome {
@@ -174,7 +196,8 @@ extension ALPCPort {
         var header = MessageHeader()
         header.messageID = id
         frame.header = unsafeBitCast(header, to: type(of: frame.header))
-        _ = link.send(&frame, payload: nil)
+        // Announced like a closing, so that nobody takes the message at the head of the ring without looking behind it.
+        _ = link.send(&frame, payload: nil, closing: true)
     }
 
     /// A reply that can be answered again, or one that did not fit and waits in the port's queue.

@@ -149,6 +149,8 @@ public struct ReplySlots: @unchecked Sendable {
     /// The caller gives up, but the server may still write: see the note above.
     public func abandon(_ slot: Int) {
         records[slot].claim.store(0, ordering: .relaxed)
+        // A thread that ended in its wait has not marked the word itself.
+        word(slot).pointee.bitwiseOr(2, ordering: .acquiringAndReleasing)
         abandoned[slot / 64].bitwiseOr(1 << UInt64(slot % 64), ordering: .releasing)
     }
 
@@ -188,8 +190,15 @@ public struct ReplySlots: @unchecked Sendable {
         while true {
             var value = word.pointee.load(ordering: .acquiring)
             if value >> 2 == turn { return .reply }
-            if let why = Interruption(rawValue: UInt32(truncatingIfNeeded: records[slot].claim.load(ordering: .acquiring) & 3)) { return .interrupted(why) }
-            if deadline != 0 && ntlpc_monotonic_ns() >= deadline { return .timedOut }
+            // Who leaves takes the turn back first: a reply that was quicker is taken, a later one finds the mark and fails at the server.
+            if let why = Interruption(rawValue: UInt32(truncatingIfNeeded: records[slot].claim.load(ordering: .acquiring) & 3)) {
+                if takeBack(word, value) { return .interrupted(why) }
+                continue
+            }
+            if deadline != 0 && ntlpc_monotonic_ns() >= deadline {
+                if takeBack(word, value) { return .timedOut }
+                continue
+            }
             if value & 1 == 0 {
                 // W2. ORDER: acquire-release, one word for state and flags: see the note above.
                 let (done, _) = word.pointee.compareExchange(expected: value, desired: value | 1, ordering: .acquiringAndReleasing)
@@ -203,6 +212,12 @@ public struct ReplySlots: @unchecked Sendable {
             }
             Futex.wait(UnsafeRawPointer(word), value, shared: true, deadline: deadline)
         }
+    }
+
+    /// Marks the turn as given up; false when the word has changed meanwhile.
+    private func takeBack(_ word: SharedWord, _ value: UInt32) -> Bool {
+        // ORDER: acquire-release. One word: either the server's exchange R2 sees the mark, or this fails and the reply is there.
+        word.pointee.compareExchange(expected: value, desired: value | 2, ordering: .acquiringAndReleasing).exchanged
     }
 
     /// Wakes every caller that waits on `connection`, or on the link as a whole when nil.
@@ -239,12 +254,23 @@ public struct ReplyPublisher: @unchecked Sendable {
 
     init(region: SharedMemory) { slots = region.base + WireLayout.slotsOffset }
 
-    /// Writes `reply` and its payload into `slot` and wakes the caller if it sleeps.
-    /// A slot number that cannot be is dropped: only a client that breaks the rules would miss it.
+    /// A reply will be written into `slot`: starts to fetch the line of its payload. (Its head is watched by the caller: no use.)
     @inlinable
     @inline(__always)
-    public func publish(_ reply: inout ntlpc_reply, payload: UnsafeRawPointer?, slot: UInt32, turn: UInt32) {
-        guard slot < UInt32(WireLayout.slotCount), reply.length <= NTLPC_MAX_PAYLOAD else { return }
+    public func prepare(_ slot: UInt32) {
+        if slot < UInt32(WireLayout.slotCount) {
+            ntlpc_prefetch_to_write(slots + Int(slot) * Int(NTLPC_SLOT_STRIDE) + MemoryLayout<ntlpc_reply>.size)
+        }
+    }
+
+    /// Writes `reply` and its payload into `slot` and wakes the caller if it sleeps.
+    /// A slot number that cannot be is dropped: only a client that breaks the rules would miss it.
+    /// - Returns: false when the caller had given up before.
+    @inlinable
+    @inline(__always)
+    @discardableResult
+    public func publish(_ reply: inout ntlpc_reply, payload: UnsafeRawPointer?, slot: UInt32, turn: UInt32) -> Bool {
+        guard slot < UInt32(WireLayout.slotCount), reply.length <= NTLPC_MAX_PAYLOAD else { return false }
         let head = slots + Int(slot) * Int(NTLPC_SLOT_STRIDE)
         let word = head.assumingMemoryBound(to: Atomic<UInt32>.self)
         reply.cpu = ntlpc_current_cpu() &+ 1
@@ -255,9 +281,9 @@ public struct ReplyPublisher: @unchecked Sendable {
         }
         ntlpc_critical_enter()
         // R2. ORDER: acquire-release. Publishes the reply to the caller's acquire load of the word.
-        if word.pointee.exchange(turn << 2, ordering: .acquiringAndReleasing) & 1 != 0 {
-            Futex.wake(UnsafeRawPointer(word), shared: true)
-        }
+        let before = word.pointee.exchange(turn << 2, ordering: .acquiringAndReleasing)
+        if before & 1 != 0 { Futex.wake(UnsafeRawPointer(word), shared: true) }
         ntlpc_critical_leave()
+        return before & 2 == 0
     }
 }

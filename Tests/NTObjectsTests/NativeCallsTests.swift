@@ -128,11 +128,12 @@ private func waitMany(_ handles: [HANDLE?], _ type: WAIT_TYPE, _ timeout: Int64 
         #expect(status(NtCreateEvent(&handle, 0x1F0003, nil, NotificationEvent, 0)) == .success)
         #expect(status(NtDuplicateObject(current, handle, current, &twin, 0, 0, 2)) == .success)
         let waited = UInt(bitPattern: handle), other = UInt(bitPattern: twin)
+        let state = try HandleTable.withAnyObject(handle) { object, _ in object.signal! }
         onThreads(2) { index in
             if index == 0 {
                 #expect(wait(HANDLE(bitPattern: waited), nil) == .success)
             } else {
-                eventually { ObjectContext.shared.waits.withLock { $0.waiting } > 0 }
+                eventually { state.waiterCount == 1 }
                 #expect(status(NtClose(HANDLE(bitPattern: waited))) == .success)
                 #expect(status(NtSetEvent(HANDLE(bitPattern: other), nil)) == .success)
             }
@@ -311,7 +312,8 @@ private func waitMany(_ handles: [HANDLE?], _ type: WAIT_TYPE, _ timeout: Int64 
                 let time = address.assumingMemoryBound(to: LARGE_INTEGER.self), handles = address.assumingMemoryBound(to: HANDLE?.self)
                 #expect(status(NtCreateEvent(handles, 0x1F0003, nil, NotificationEvent, 0)) == .accessViolation)
                 var out: HANDLE?
-                #expect(status(NtCreateEvent(&out, 0x1F0003, address.assumingMemoryBound(to: OBJECT_ATTRIBUTES.self), NotificationEvent, 0)) == .accessViolation)
+                let attributes = address.assumingMemoryBound(to: OBJECT_ATTRIBUTES.self)
+                #expect(status(NtCreateEvent(&out, 0x1F0003, attributes, NotificationEvent, 0)) == .accessViolation)
                 #expect(out == nil)
                 #expect(status(NtSetEvent(event, long)) == .accessViolation)
                 #expect(wait(event) == .timeout)

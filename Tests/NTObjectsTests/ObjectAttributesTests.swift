@@ -116,7 +116,8 @@ private let connectACL: [UInt8] = [2, 0, 28, 0, 1, 0, 0, 0] + [0, 0, 20, 0, 1, 0
         relative.withUnsafeBytes { place.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
         #expect(try SecurityDescriptorCapture.selfRelative(at: place) == relative)
 
-        let owner = UnsafeMutablePointer<UInt8>.allocate(capacity: systemSID.count), dacl = UnsafeMutableRawPointer.allocate(byteCount: connectACL.count, alignment: 4)
+        let owner = UnsafeMutablePointer<UInt8>.allocate(capacity: systemSID.count)
+        let dacl = UnsafeMutableRawPointer.allocate(byteCount: connectACL.count, alignment: 4)
         defer {
             owner.deallocate()
             dacl.deallocate()

@@ -147,6 +147,7 @@ import Testing
         let listener = try scene.create()
         let (_, client) = try scene.client(listener)
         for port in [client, listener] {
+            _ = drain(listener)
             let calls = (0 ..< 3).map { _ in Background { port.receive(Message(room: 256)) } }
             settle(100)
             #expect(calls.allSatisfy { !$0.isDone })
