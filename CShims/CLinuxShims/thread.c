@@ -36,7 +36,8 @@ static void unlock_list(const sigset_t *saved) {
 static void thread_ends(void *record) {
     ntlpc_thread *thread = record;
     sigset_t saved;
-    if (rundown_function) rundown_function(thread);
+    void (*rundown)(ntlpc_thread *) = __atomic_load_n(&rundown_function, __ATOMIC_ACQUIRE);
+    if (rundown) rundown(thread);
     lock_list(&saved);
     for (ntlpc_thread **link = &list_head; *link; link = &(*link)->next)
         if (*link == thread) { *link = thread->next; break; }
@@ -68,7 +69,9 @@ void ntlpc_thread_each(void (*visit)(ntlpc_thread *thread, void *context), void 
     unlock_list(&saved);
 }
 
-void ntlpc_thread_set_rundown(void (*rundown)(ntlpc_thread *thread)) { rundown_function = rundown; }
+void ntlpc_thread_set_rundown(void (*rundown)(ntlpc_thread *thread)) {
+    __atomic_store_n(&rundown_function, rundown, __ATOMIC_RELEASE);
+}
 
 int32_t ntlpc_gettid(void) {
     if (!ntlpc_current_thread.tid) ntlpc_current_thread.tid = (int32_t)syscall(SYS_gettid);

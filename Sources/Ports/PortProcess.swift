@@ -15,14 +15,13 @@ final class PortProcess: @unchecked Sendable {
 
     private init() throws(Errno) { watcher = try Watcher() }
 
-    nonisolated(unsafe) private static var instance: PortProcess?
-    nonisolated(unsafe) private static var makeLock = FutexLock<Void>(())
+    nonisolated(unsafe) private static var instance = FutexLock<PortProcess?>(nil)
 
     /// - Throws: `insufficientResources` when no descriptor is left.
     static func current() throws(NTStatus) -> PortProcess {
         _ = arrangeForForks
         ntlpc_thread_set_rundown { ThreadRundown.run($0) }
-        return try makeLock.withLock { (_: inout Void) throws(NTStatus) -> PortProcess in
+        return try instance.withLock { (instance) throws(NTStatus) -> PortProcess in
             if let instance { return instance }
             do throws(Errno) {
                 let made = try PortProcess()
@@ -37,9 +36,8 @@ final class PortProcess: @unchecked Sendable {
     private static let arrangeForForks: Void = {
         pthread_atfork(nil, nil) {
             // Left behind unreleased: it names threads and locks of the parent.
-            if let old = PortProcess.instance { _ = Unmanaged.passRetained(old) }
-            PortProcess.instance = nil
-            PortProcess.makeLock = FutexLock(())
+            _ = Unmanaged.passRetained(PortProcess.instance)
+            PortProcess.instance = FutexLock(nil)
             LinkNumbers.forgetAll()
         }
     }()

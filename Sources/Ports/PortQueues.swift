@@ -333,12 +333,12 @@ final class PortQueues: @unchecked Sendable {
     func updateSignals() {
         // ORDER: acquire. Pairs with the release store in `startPump`.
         guard hasWaitablePorts.load(ordering: .acquiring) else { return }
-        signalLock.withLock { _ in
-            let states = lock.withLock { state in
-                state.waitablePorts.compactMap(\.port).map { ($0, state.isSignaled($0)) }
-            }
-            for (port, signaled) in states { port.setSignaled(signaled) }
+        signalLock.lock()
+        defer { signalLock.unlock() }
+        let states = lock.withLock { state in
+            state.waitablePorts.compactMap(\.port).map { ($0, state.isSignaled($0)) }
         }
+        for (port, signaled) in states { port.setSignaled(signaled) }
     }
 
     /// Some port of these queues can be waited on.
@@ -379,7 +379,7 @@ final class PortQueues: @unchecked Sendable {
         ended.watcher.remove(ended.epoll, key: ended.key)
     }
 
-    private let signalLock = FutexLock<Void>(())
+    private let signalLock = FutexMutex()
 }
 
 /// Private memory for messages under way.

@@ -100,7 +100,6 @@ struct QueueState: ~Copyable {
             let record = pool.make()
             record.pointee.header = delivery.header
             record.pointee.slot = core.pointee.consumer.frame.slot
-            core.pointee.replies.prepare(record.pointee.slot)
             record.pointee.turn = core.pointee.consumer.frame.turn
             record.pointee.state = .held
             record.pointee.isLegacy = flags & FrameFlags.legacy != 0

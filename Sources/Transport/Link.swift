@@ -23,10 +23,20 @@ public struct LinkCore: ~Copyable {
     public let number: UInt32
     let kick: Int32
     let mutex = FutexMutex()
+    // The two ends of rings that change under locks of their own: each in a place of its own, so that a change of one is no
+    // change of the other, nor of the words beside them.
+    private let producerPlace: UnsafeMutablePointer<RingProducer>
+    private let consumerPlace: UnsafeMutablePointer<RingConsumer>
     /// Guarded by `mutex`.
-    var producer: RingProducer
+    var producer: RingProducer {
+        @inline(__always) _read { yield producerPlace.pointee }
+        @inline(__always) nonmutating _modify { yield &producerPlace.pointee }
+    }
     /// Guarded by the lock of the queues that the link feeds.
-    public var consumer: RingConsumer
+    public var consumer: RingConsumer {
+        @inline(__always) _read { yield consumerPlace.pointee }
+        @inline(__always) nonmutating _modify { yield &consumerPlace.pointee }
+    }
     public let slots: ReplySlots
     public let replies: ReplyPublisher
     /// How many frames that end or open a connection have been taken in. Read without the lock by senders.
@@ -42,13 +52,22 @@ public struct LinkCore: ~Copyable {
     init(number: UInt32, kick: Int32, outbound: DirectionWords, inbound: DirectionWords, region: SharedMemory) {
         self.number = number
         self.kick = kick
-        producer = RingProducer(outbound)
-        consumer = RingConsumer(inbound)
+        producerPlace = .allocate(capacity: 1)
+        producerPlace.initialize(to: RingProducer(outbound))
+        consumerPlace = .allocate(capacity: 1)
+        consumerPlace.initialize(to: RingConsumer(inbound))
         slots = ReplySlots(region: region)
         replies = ReplyPublisher(region: region)
         ownGone = outbound.gone
         peerGone = inbound.gone
         peerClosings = inbound.closings
+    }
+
+    deinit {
+        producerPlace.deinitialize(count: 1)
+        producerPlace.deallocate()
+        consumerPlace.deinitialize(count: 1)
+        consumerPlace.deallocate()
     }
 
     /// The peer's process is gone, or broke the rules, or this end was closed.

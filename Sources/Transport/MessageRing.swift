@@ -26,8 +26,6 @@ public struct RingProducer: ~Copyable {
     @usableFromInline var position: UInt32 = 0
     @usableFromInline var credit: UInt32 = 0
     @usableFromInline var cpu: UInt32 = 0
-    /// The stamps of the units before this position are clear, up to `position`.
-    @usableFromInline var cleared: UInt32 = 0
     /// The frame that fills the ring's end, stamped after the frame behind it.
     @usableFromInline var skip: (place: UnsafeMutableRawPointer, stamp: UInt32)?
 
@@ -87,7 +85,7 @@ public struct RingProducer: ~Copyable {
     public mutating func publish(_ frame: inout ntlpc_frame, at place: UnsafeMutableRawPointer) -> Bool {
         let stamp = WireLayout.stamp(position)
         position = (position &+ WireLayout.units(payload: Int(frame.length))) & WireLayout.positionMask
-        if !isClear { clear(1) }
+        Self.stampWord(words.ring + Int(position % WireLayout.ringUnits) * WireLayout.unit).pointee.store(0, ordering: .relaxed)
         let here = ntlpc_current_cpu() &+ 1
         if here != cpu {
             cpu = here
@@ -101,36 +99,7 @@ public struct RingProducer: ~Copyable {
             skip = nil
         }
         // P2. ORDER: acquire-release. One word for position and flag: see the protocol above.
-        let armed = words.produced.pointee.exchange(position << 1, ordering: .acquiringAndReleasing) & 1 != 0
-        clearAhead()
-        return armed
-    }
-
-    /// The stamp of the unit at `position` is clear.
-    @inlinable
-    @inline(__always)
-    var isClear: Bool {
-        let ahead = (cleared &- position) & WireLayout.positionMask
-        return ahead > 0 && ahead <= WireLayout.ringUnits
-    }
-
-    /// Clears the stamps of the units that the next frames will take, while nobody waits for it: their lines are then this processor's
-    /// when the next frame is written. Only units that the consumer has given back.
-    @inlinable
-    @inline(__always)
-    mutating func clearAhead() {
-        let used = (position &- credit) & WireLayout.positionMask
-        if used &+ 4 <= WireLayout.ringUnits { clear(4) }
-    }
-
-    @inlinable
-    @inline(__always)
-    mutating func clear(_ units: UInt32) {
-        if !isClear { cleared = position }
-        while (cleared &- position) & WireLayout.positionMask < units {
-            Self.stampWord(words.ring + Int(cleared % WireLayout.ringUnits) * WireLayout.unit).pointee.store(0, ordering: .relaxed)
-            cleared = (cleared &+ 1) & WireLayout.positionMask
-        }
+        return words.produced.pointee.exchange(position << 1, ordering: .acquiringAndReleasing) & 1 != 0
     }
 
     /// Says that a frame which closes a connection follows, so that the consumer looks ahead.

@@ -254,15 +254,6 @@ public struct ReplyPublisher: @unchecked Sendable {
 
     init(region: SharedMemory) { slots = region.base + WireLayout.slotsOffset }
 
-    /// A reply will be written into `slot`: starts to fetch the line of its payload. (Its head is watched by the caller: no use.)
-    @inlinable
-    @inline(__always)
-    public func prepare(_ slot: UInt32) {
-        if slot < UInt32(WireLayout.slotCount) {
-            ntlpc_prefetch_to_write(slots + Int(slot) * Int(NTLPC_SLOT_STRIDE) + MemoryLayout<ntlpc_reply>.size)
-        }
-    }
-
     /// Writes `reply` and its payload into `slot` and wakes the caller if it sleeps.
     /// A slot number that cannot be is dropped: only a client that breaks the rules would miss it.
     /// - Returns: false when the caller had given up before.

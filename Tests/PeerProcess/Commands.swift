@@ -94,6 +94,7 @@ extension Session {
             pthread_cancel(victim)
             pthread_join(victim, nil)
         case "rounds": return "wrong=\(rounds(Int(number(1)), rest(2)))"
+        case "closerace": return closeRaces(Int(number(1)), rest(2))
         case "churn":
             let count = Int(number(1)), name = rest(2), shared = Shared(Atomic(0))
             let threads = (0 ..< 4).map { _ in thread { shared.value.wrappingAdd(Int32(rounds(count / 4, name)), ordering: .relaxed) } }

@@ -10,6 +10,7 @@
 //   threadend P                    a thread registers P as its terminate port and ends
 //   threadkill P TEXT              a thread makes a request and is ended in it
 //   rounds N NAME, churn N NAME    connect, request, disconnect N times, in one thread or in four
+//   closerace N NAME               N times: three threads make requests until another closes their port
 //   census                         descriptors, threads, mappings
 //   limit N | fork NAME | exit | die
 // SIGUSR2 prints what the ports do. A peer that its test forgot ends after ten minutes.
@@ -17,6 +18,7 @@
 import CNTTypes
 import Glibc
 import NTTypes
+import Synchronization
 
 /// The commands' state: handles by name, and the message received last.
 final class Session: @unchecked Sendable {
@@ -161,6 +163,47 @@ func rounds(_ count: Int, _ name: String) -> Int {
         if NtClose(handle) != 0 { wrong += 1 }
     }
     return wrong
+}
+
+/// The statuses that should not have come.
+func closeRaces(_ count: Int, _ name: String) -> String {
+    let odd = Mutex<Set<String>>([])
+    let expected: Set<NTStatus.RawValue> = [NTStatus.portClosed.rawValue, NTStatus.invalidHandle.rawValue, NTStatus.portDisconnected.rawValue,
+                                            NTStatus.messageLost.rawValue]
+    return withExtendedLifetime(Names(odd)) { odd in
+        for _ in 0 ..< count {
+            var handle: HANDLE?
+            let made = connect(name, sync: true, &handle)
+            if made != 0 {
+                odd.values.withLock { _ = $0.insert(PeerProcess.name(of: made)) }
+                continue
+            }
+            let value = UInt(bitPattern: handle)
+            let threads = (0 ..< 3).map { _ in
+                thread {
+                    let message = Buffer()
+                    while true {
+                        message.forgetIdentity()
+                        message.set("x")
+                        let result = request(HANDLE(bitPattern: value), message, milliseconds: -1)
+                        if result == 0 { continue }
+                        if !expected.contains(result) { odd.values.withLock { _ = $0.insert(PeerProcess.name(of: result)) } }
+                        return
+                    }
+                }
+            }
+            usleep(300)
+            NtClose(handle)
+            for one in threads { pthread_join(one, nil) }
+        }
+        return "odd=" + odd.values.withLock { $0.sorted().joined(separator: " ") }
+    }
+}
+
+/// Texts that threads share.
+final class Names: Sendable {
+    let values: Mutex<Set<String>>
+    init(_ values: consuming sending Mutex<Set<String>>) { self.values = values }
 }
 
 func entries(_ path: String) -> Int {

@@ -274,22 +274,24 @@ private struct CallRow {
         defer { scene.end() }
         let (listener, server, client) = try scene.lpcConnected()
         let memory = BadMemory()
+        let room = Message(room: 512), one = Message([1])
+        defer { withExtendedLifetime((room, one)) {} }
         for address in [nil] + memory.all.map(Optional.some) {
             let message = address?.assumingMemoryBound(to: PORT_MESSAGE.self)
             for port in [listener, server, client] {
                 #expect(status(NtRequestPort(port.handle, message)) == .accessViolation)
-                #expect(status(NtRequestWaitReplyPort(port.handle, message, Message(room: 512).pointer)) == .accessViolation)
-                #expect(status(NtRequestWaitReplyPort(port.handle, Message([1]).pointer, message)) == .accessViolation)
+                #expect(status(NtRequestWaitReplyPort(port.handle, message, room.pointer)) == .accessViolation)
+                #expect(status(NtRequestWaitReplyPort(port.handle, one.pointer, message)) == .accessViolation)
                 #expect(status(NtReplyPort(port.handle, message)) == .accessViolation)
             }
             #expect(status(NtListenPort(listener.handle, message)) == .accessViolation)
             if let message {
-                #expect(status(NtReplyWaitReceivePort(listener.handle, nil, message, Message(room: 512).pointer)) == .accessViolation)
+                #expect(status(NtReplyWaitReceivePort(listener.handle, nil, message, room.pointer)) == .accessViolation)
                 var time = LARGE_INTEGER()
-                #expect(status(NtReplyWaitReceivePortEx(listener.handle, nil, nil, Message(room: 512).pointer, UnsafeMutableRawPointer(message).assumingMemoryBound(to: LARGE_INTEGER.self))) == .accessViolation)
+                #expect(status(NtReplyWaitReceivePortEx(listener.handle, nil, nil, room.pointer, UnsafeMutableRawPointer(message).assumingMemoryBound(to: LARGE_INTEGER.self))) == .accessViolation)
                 #expect(client.lpcDatagram("kept") == .success)
                 #expect(status(NtReplyWaitReceivePortEx(listener.handle, nil, nil, message, &time)) == .accessViolation)
-                #expect(status(NtReplyWaitReceivePortEx(listener.handle, UnsafeMutableRawPointer(message).assumingMemoryBound(to: PVOID?.self), nil, Message(room: 512).pointer, &time)) == .accessViolation)
+                #expect(status(NtReplyWaitReceivePortEx(listener.handle, UnsafeMutableRawPointer(message).assumingMemoryBound(to: PVOID?.self), nil, room.pointer, &time)) == .accessViolation)
                 #expect(try listener.lpcTake().text == "kept")
             }
         }

@@ -143,8 +143,6 @@ static inline void ntlpc_cpu_relax(void) {
 }
 /* Starts to fetch a line that will be read in a moment. */
 static inline void ntlpc_prefetch(const void *_Nonnull address) { __builtin_prefetch(address, 0, 3); }
-/* Starts to fetch a line that will be written in a moment. */
-static inline void ntlpc_prefetch_to_write(const void *_Nonnull address) { __builtin_prefetch(address, 1, 3); }
 static inline uint64_t ntlpc_cycles(void) {
 #if defined(__x86_64__)
     return __builtin_ia32_rdtsc();
