@@ -79,6 +79,12 @@ let package = Package(
 
         // Under Wine, with a double in place of the core; built by the tests themselves.
         .testTarget(name: "WinePreloadTests", exclude: ["CoreDouble", "Programs"]),
+
+        // Tests of the Linux side and of the ports, with a second process to talk to.
+        .executableTarget(name: "PeerProcess", dependencies: ["NTExports", "NTObjects", "NTTypes", "CNTTypes"], path: "Tests/PeerProcess"),
+        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "CLinuxShims"]),
+        .testTarget(name: "TransportTests", dependencies: ["Transport", "LinuxSystem", "CWireFormat", "CLinuxShims"]),
+        .testTarget(name: "PortsTests", dependencies: ["PeerProcess", "NTExports", "Ports", "NTObjects", "NTTypes", "CNTTypes", "CLinuxShims"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -164,7 +164,7 @@ extension ALPCPort {
         frame.connection = connection.number
         frame.slot = slot.map { UInt32($0.slot) } ?? WireLayout.noSlot
         frame.turn = slot?.turn ?? 0
-        frame.header = unsafeBitCast(header, to: type(of: frame.header))
+        frame.set(header)
         clientLink.queues.change { _ in
             connection.requestID = header.messageID
             connection.requestSlot = frame.slot
@@ -213,7 +213,7 @@ extension ALPCPort {
             let terms = bytes.withUnsafeBytes { $0.loadUnaligned(as: ntlpc_accepted.self) }
             if let capacity, count - prefix + MessageHeader.size > capacity { return .tooShort(count - prefix + MessageHeader.size) }
             clientLink.queues.change { $0.open(connection, terms) }
-            var header = unsafeBitCast(head.header, to: MessageHeader.self)
+            var header = MessageHeader(head)
             header.setLength(count - prefix)
             header.type = HeaderType.connectionReply
             header.messageID = id
@@ -325,9 +325,8 @@ extension ALPCPort {
         if connection.requestSlot != WireLayout.noSlot {
             var reply = ntlpc_reply()
             reply.kind = kind
-            reply.connection = connection.number
             reply.length = UInt32(prefix + payload.count)
-            reply.header = unsafeBitCast(header, to: type(of: reply.header))
+            reply.set(header)
             let bytes = withUnsafeBytes(of: &terms) { Array($0) } + payload
             return bytes.withUnsafeBytes {
                 connection.link.replies.publish(&reply, payload: $0.baseAddress, slot: connection.requestSlot, turn: connection.requestTurn)
@@ -338,7 +337,7 @@ extension ALPCPort {
         frame.connection = connection.number
         frame.slot = WireLayout.noSlot
         frame.length = UInt32(prefix + payload.count)
-        frame.header = unsafeBitCast(header, to: type(of: frame.header))
+        frame.set(header)
         let sent = withUnsafeBytes(of: &terms) { prefix in
             payload.withUnsafeBytes { connection.link.send(&frame, prefix: prefix, payload: $0.baseAddress, closing: true) }
         }

@@ -50,7 +50,7 @@ extension QueueState {
             return true
         case FrameKind.threadDied:
             guard frame.length == 8, let connection = entry.connection(frame.connection) else { return frame.length == 8 }
-            var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+            var header = MessageHeader(frame)
             header.type = HeaderType.clientDied
             header.setLength(8)
             header.clientProcess = entry.ntProcess
@@ -67,7 +67,7 @@ extension QueueState {
             answerSlot(entry.link, frame.slot, frame.turn, frame.flags & FrameFlags.legacy != 0 ? .lpcReplyLost : .portDisconnected)
             return true
         }
-        var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+        var header = MessageHeader(frame)
         guard admit(&header, count: Int(frame.length), flags: frame.flags, entry.core) else { return false }
         let record = enqueue(header, payload, connection: connection)
         record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
@@ -84,7 +84,7 @@ extension QueueState {
 
     /// The answer to a message that this side sent, or that it answered without release.
     private mutating func takeAnswerFromClient(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ entry: LinkEntry) -> Bool {
-        let sent = unsafeBitCast(frame.header, to: MessageHeader.self)
+        let sent = MessageHeader(frame)
         guard Int(frame.length) <= MessageHeader.largestPayload else { return false }
         guard let record = entry.table.find(sent.messageID), record.pointee.state == .away, let connection = record.pointee.connection,
               connection.number == frame.connection else {
@@ -122,7 +122,7 @@ extension QueueState {
         let connection = Connection(entry: entry, number: frame.connection, state: .requested, isLegacy: legacy,
                                     peerFlags: terms.port_flags, peerLimit: terms.max_message_length)
         guard entry.add(connection) else { return false }
-        var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+        var header = MessageHeader(frame)
         guard MessageID.isWellFormed(header.messageID), MessageID.link(of: header.messageID) == entry.link.number,
               header.messageID & MessageID.fromServer == 0 else { return false }
         header.setLength(Int(frame.length) - prefix)
@@ -147,7 +147,7 @@ extension QueueState {
 
     /// The client's caller gave up: a time-out, or the death of its thread.
     private mutating func takeCancelFromClient(_ frame: ntlpc_frame, _ entry: LinkEntry) {
-        let id = unsafeBitCast(frame.header, to: MessageHeader.self).messageID
+        let id = MessageHeader(frame).messageID
         guard let record = entry.table.find(id), record.pointee.connection?.number == frame.connection else { return }
         answerSlot(of: record, .requestCanceled)
         switch record.pointee.state {
@@ -248,7 +248,7 @@ extension QueueState {
             takeAnswerFromServer(frame, payload, connection)
             return true
         case FrameKind.cancel:
-            let header = unsafeBitCast(frame.header, to: MessageHeader.self)
+            let header = MessageHeader(frame)
             expected.removeValue(forKey: header.messageID)
             enqueueCancelNotice(for: header, connection: connection)
             return true
@@ -268,7 +268,7 @@ extension QueueState {
     }
 
     private mutating func takeQuestion(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ connection: Connection) -> Bool {
-        var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+        var header = MessageHeader(frame)
         guard admit(&header, count: Int(frame.length), flags: frame.flags, connection.core) else { return false }
         let record = enqueue(header, payload, connection: connection)
         record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
@@ -280,7 +280,7 @@ extension QueueState {
     }
 
     private mutating func takeAnswerFromServer(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ connection: Connection) {
-        let sent = unsafeBitCast(frame.header, to: MessageHeader.self)
+        let sent = MessageHeader(frame)
         if let record = connection.entry.table.find(sent.messageID), record.pointee.state == .away {
             settleAnswer(record, frame, sent, payload, process: connection.entry.ntProcess)
             return
@@ -303,7 +303,7 @@ extension QueueState {
         guard connection.state == .requested else { return }
         let terms = payload.loadUnaligned(as: ntlpc_accepted.self)
         open(connection, terms)
-        var header = unsafeBitCast(frame.header, to: MessageHeader.self)
+        var header = MessageHeader(frame)
         header.setLength(Int(frame.length) - MemoryLayout<ntlpc_accepted>.size)
         header.type = HeaderType.connectionReply
         header.messageID = connection.requestID

@@ -35,6 +35,23 @@ public struct MessageHeader: Sendable {
         totalLength = UInt16(truncatingIfNeeded: payload + Self.size)
     }
 
+    /// What a frame says of its message: all but the lengths, the type and the sender's process, which the receiver knows better.
+    @inline(__always)
+    init(_ frame: ntlpc_frame) {
+        dataInfoOffset = frame.info
+        clientThread = UInt64(frame.sender)
+        messageID = frame.id
+        callbackID = UInt64(frame.callback)
+    }
+
+    /// The same for a reply in a slot, whose message the caller knows.
+    @inline(__always)
+    init(_ reply: ntlpc_reply) {
+        dataInfoOffset = reply.info
+        clientThread = UInt64(reply.sender)
+        callbackID = UInt64(reply.callback)
+    }
+
     /// LPC and ALPC messages end at 64 KiB: the largest total is 0xFFFF ([B] LIBA, CSK).
     public static let largestTotal = 0xFFFF
     public static let largestPayload = largestTotal - size
@@ -59,6 +76,25 @@ public enum HeaderFlags {
     public static let continuation: UInt16 = 0x2000
     /// What a legacy receive shows of a type ([W?] RLI-T, and the exact compares of WINE-PORT).
     public static let legacyMask: UInt16 = 0xC00F
+}
+
+extension ntlpc_frame {
+    @inline(__always)
+    mutating func set(_ header: MessageHeader) {
+        info = header.dataInfoOffset
+        sender = UInt32(truncatingIfNeeded: header.clientThread)
+        id = header.messageID
+        callback = UInt32(truncatingIfNeeded: header.callbackID)
+    }
+}
+
+extension ntlpc_reply {
+    @inline(__always)
+    mutating func set(_ header: MessageHeader) {
+        info = header.dataInfoOffset
+        sender = UInt32(truncatingIfNeeded: header.clientThread)
+        callback = UInt32(truncatingIfNeeded: header.callbackID)
+    }
 }
 
 /// How a message id is put together.

@@ -99,8 +99,7 @@ extension ALPCPort {
             reply.kind = FrameKind.answer
             reply.flags = flags
             reply.length = UInt32(header.dataLength)
-            reply.connection = route.number
-            reply.header = unsafeBitCast(header, to: type(of: reply.header))
+            reply.set(header)
             // A caller that gave up says so in its slot before its cancellation arrives here.
             guard route.core.pointee.replies.publish(&reply, payload: message.payload, slot: route.slot, turn: route.turn) else { throw .requestCanceled }
             return
@@ -117,7 +116,7 @@ extension ALPCPort {
         frame.length = UInt32(header.dataLength)
         frame.connection = route.number
         frame.slot = WireLayout.noSlot
-        frame.header = unsafeBitCast(header, to: type(of: frame.header))
+        frame.set(header)
         switch route.connection.takeUnretainedValue().link.send(&frame, payload: payload) {
         case .sent: return
         case .dead: throw .portDisconnected

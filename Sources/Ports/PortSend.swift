@@ -71,7 +71,7 @@ extension ALPCPort {
         var stamped = header
         stamped.clientProcess = me.process
         stamped.clientThread = me.thread
-        frame.header = unsafeBitCast(stamped, to: type(of: frame.header))
+        frame.set(stamped)
         frame.length = UInt32(header.dataLength)
     }
 
@@ -130,7 +130,7 @@ extension ALPCPort {
         let shared = head.load(as: ntlpc_reply.self)
         guard shared.kind == FrameKind.answer else { throw failure(shared, slot) }
         let count = Int(min(shared.length, UInt32(MessageHeader.largestPayload)))
-        delivery.header = unsafeBitCast(shared.header, to: MessageHeader.self)
+        delivery.header = MessageHeader(shared)
         delivery.header.setLength(count)
         delivery.header.messageID = header.messageID
         delivery.header.clientProcess = core.pointee.peerNumber
@@ -195,7 +195,7 @@ extension ALPCPort {
         frame.slot = WireLayout.noSlot
         var header = MessageHeader()
         header.messageID = id
-        frame.header = unsafeBitCast(header, to: type(of: frame.header))
+        frame.set(header)
         // Announced like a closing, so that nobody takes the message at the head of the ring without looking behind it.
         _ = link.send(&frame, payload: nil, closing: true)
     }

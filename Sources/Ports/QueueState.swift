@@ -91,7 +91,7 @@ struct QueueState: ~Copyable {
               let connection = hot._withUnsafeGuaranteedRef({ $0.find(core.pointee.consumer.frame.connection) }),
               connection._withUnsafeGuaranteedRef({ $0.state }) == .open, filter.takes(connection) else { return false }
         let flags = core.pointee.consumer.frame.flags
-        delivery.header = unsafeBitCast(core.pointee.consumer.frame.header, to: MessageHeader.self)
+        delivery.header = MessageHeader(core.pointee.consumer.frame)
         guard admit(&delivery.header, count: count, flags: flags, core) else {
             breakLink(hot.takeUnretainedValue())
             return false

@@ -63,7 +63,7 @@ public enum ThreadRundown {
         frame.connection = connection.number
         frame.slot = WireLayout.noSlot
         header.messageID = MessageID.make(link: link.link.number, number: 0)
-        frame.header = unsafeBitCast(header, to: type(of: frame.header))
+        frame.set(header)
         _ = link.link.send(&frame, payload: &time)
     }
 }

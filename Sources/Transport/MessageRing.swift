@@ -173,7 +173,7 @@ public struct RingConsumer: ~Copyable {
                 // A ring of skips only: each round must find another stamp, so this ends.
                 continue
             }
-            guard frame.length <= NTLPC_MAX_PAYLOAD, WireLayout.units(payload: Int(frame.length)) <= tail else { return .broken }
+            guard WireLayout.units(payload: Int(frame.length)) <= tail else { return .broken }
             return .frame
         }
     }

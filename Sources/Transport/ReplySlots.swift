@@ -175,7 +175,7 @@ public struct ReplySlots: @unchecked Sendable {
     @inline(never)
     private func lookAndBlock(_ slot: Int, _ word: SharedWord, turn: UInt32, deadline: UInt64) -> SlotOutcome {
         let thread = ntlpc_thread_current()
-        let serverCPU = (head(slot) + 4).load(as: UInt32.self)
+        let serverCPU = UInt32((head(slot) + Int(NTLPC_REPLY_CPU_OFFSET)).load(as: UInt16.self))
         if Spin.isWorthwhile(thread, peerCPU: serverCPU),
            Spin.look(thread, deadline: deadline, { word.pointee.load(ordering: .acquiring) & ~1 != ((turn &- 1) & 0x3FFF_FFFF) << 2 }) {
             // The payload's first line travels while the header is looked at.
@@ -261,10 +261,10 @@ public struct ReplyPublisher: @unchecked Sendable {
     @inline(__always)
     @discardableResult
     public func publish(_ reply: inout ntlpc_reply, payload: UnsafeRawPointer?, slot: UInt32, turn: UInt32) -> Bool {
-        guard slot < UInt32(WireLayout.slotCount), reply.length <= NTLPC_MAX_PAYLOAD else { return false }
+        guard slot < UInt32(WireLayout.slotCount) else { return false }
         let head = slots + Int(slot) * Int(NTLPC_SLOT_STRIDE)
         let word = head.assumingMemoryBound(to: Atomic<UInt32>.self)
-        reply.cpu = ntlpc_current_cpu() &+ 1
+        reply.cpu = UInt16(truncatingIfNeeded: ntlpc_current_cpu() &+ 1)
         if let payload { (head + MemoryLayout<ntlpc_reply>.size).copyMemory(from: payload, byteCount: Int(reply.length)) }
         withUnsafeBytes(of: &reply) { bytes in
             // All but the word itself, which the exchange below publishes.

@@ -90,3 +90,52 @@ public enum FrameFlags {
     public static let legacy = UInt16(NTLPC_FRAMEFLAG_LEGACY)
     public static let callback = UInt16(NTLPC_FRAMEFLAG_CALLBACK)
 }
+
+/// The narrow fields of the wire, in the widths that the code counts in.
+extension ntlpc_frame {
+    @inlinable
+    public var kind: UInt16 {
+        @inline(__always) get { UInt16(frame_kind) }
+        @inline(__always) set { frame_kind = UInt8(truncatingIfNeeded: newValue) }
+    }
+
+    @inlinable
+    public var flags: UInt16 {
+        @inline(__always) get { UInt16(frame_flags) }
+        @inline(__always) set { frame_flags = UInt8(truncatingIfNeeded: newValue) }
+    }
+
+    /// Of the payload, in bytes: at most `WireLayout.maximumPayload`.
+    @inlinable
+    public var length: UInt32 {
+        @inline(__always) get { UInt32(payload_length) }
+        @inline(__always) set { payload_length = UInt16(truncatingIfNeeded: newValue) }
+    }
+
+    /// Where the caller waits, or `WireLayout.noSlot`.
+    @inlinable
+    public var slot: UInt32 {
+        @inline(__always) get { reply_slot == UInt16(NTLPC_NO_SLOT) ? WireLayout.noSlot : UInt32(reply_slot) }
+        @inline(__always) set { reply_slot = UInt16(truncatingIfNeeded: newValue) }
+    }
+}
+
+extension ntlpc_reply {
+    @inlinable
+    public var kind: UInt16 {
+        @inline(__always) get { UInt16(frame_kind) }
+        @inline(__always) set { frame_kind = UInt8(truncatingIfNeeded: newValue) }
+    }
+
+    @inlinable
+    public var flags: UInt16 {
+        @inline(__always) get { UInt16(frame_flags) }
+        @inline(__always) set { frame_flags = UInt8(truncatingIfNeeded: newValue) }
+    }
+
+    @inlinable
+    public var length: UInt32 {
+        @inline(__always) get { UInt32(payload_length) }
+        @inline(__always) set { payload_length = UInt16(truncatingIfNeeded: newValue) }
+    }
+}

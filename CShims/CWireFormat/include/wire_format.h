@@ -12,7 +12,7 @@
  *    640  request notes                           768  delivery notes
  *   4096  request ring (RING_BYTES), then the delivery ring, then the reply slots
  *
- * A ring carries frames: a header of one 64-byte unit, then the payload, whole units each, never across the ring's end. A frame
+ * A ring carries frames: a header of 32 bytes, then the payload, in whole units of 64 bytes, never across the ring's end. A frame
  * is there when its header shows the stamp of its position; the producer has cleared that word before the frame ahead of it
  * was published, so old payload is never taken for a stamp. One unit stays free for that. The consumer therefore reads the
  * frame's own line and no other to find it.
@@ -30,7 +30,7 @@
 #define NTLPC_MAX_PAYLOAD     65535u
 #define NTLPC_SLOT_COUNT      256u
 #define NTLPC_SLOT_STRIDE     (68u * 1024u)
-#define NTLPC_NO_SLOT         0xFFFFFFFFu
+#define NTLPC_NO_SLOT         0xFFFFu
 
 #define NTLPC_REQUEST_DOORBELL   128u
 #define NTLPC_REQUEST_CREDIT     256u
@@ -66,30 +66,39 @@ typedef struct ntlpc_credit {
     uint32_t consumed;
 } ntlpc_credit;
 
+/* The header of a frame. With 32 bytes of payload it still fits one cache line. What the receiver knows itself is not sent: the
+ * sender's process is the link's. */
 typedef struct ntlpc_frame {
-    uint32_t length;        /* of the payload, in bytes */
-    uint16_t kind;          /* NTLPC_FRAME_* */
-    uint16_t flags;         /* NTLPC_FRAMEFLAG_* */
-    uint32_t connection;    /* the client's number for the connection */
-    uint32_t slot;          /* where the caller waits, or NTLPC_NO_SLOT */
-    uint32_t turn;          /* of the slot: a reply to an earlier turn is void */
-    uint32_t stamp;         /* position << 1 | 1, written last */
-    uint8_t header[40];     /* the port message header, opaque to the transport */
+    uint32_t stamp;             /* position << 1 | 1, written last */
+    uint32_t connection;        /* the client's number for the connection */
+    uint32_t id;                /* of the message */
+    uint32_t turn;              /* of the slot: a reply to an earlier turn is void */
+    uint32_t sender;            /* the sending thread, as its world numbers it */
+    uint32_t callback;          /* of the message that is answered */
+    uint16_t payload_length;    /* in bytes */
+    uint16_t reply_slot;        /* where the caller waits, or 0xFFFF */
+    uint16_t info;              /* DataInfoOffset */
+    uint8_t frame_kind;         /* NTLPC_FRAME_* */
+    uint8_t frame_flags;        /* NTLPC_FRAMEFLAG_* */
 } ntlpc_frame;
 
-#define NTLPC_STAMP_OFFSET 20u
+#define NTLPC_STAMP_OFFSET 0u
 
 /* A reply slot starts with this; the payload follows. reply = turn << 2 | interrupted << 1 | waiting. */
 typedef struct ntlpc_reply {
     uint32_t reply;
-    uint32_t cpu;           /* 1 + the processor the server last ran on */
-    uint32_t length;
-    uint16_t kind;
-    uint16_t flags;
-    uint32_t detail;        /* an NTSTATUS where the kind says so */
-    uint32_t connection;
-    uint8_t header[40];
+    uint32_t detail;            /* an NTSTATUS where the kind says so */
+    uint32_t sender;
+    uint32_t callback;
+    uint16_t payload_length;
+    uint16_t cpu;               /* 1 + the processor the server last ran on */
+    uint16_t info;
+    uint8_t frame_kind;
+    uint8_t frame_flags;
+    uint32_t reserved[2];
 } ntlpc_reply;
+
+#define NTLPC_REPLY_CPU_OFFSET 18u
 
 /* Client to server */
 #define NTLPC_FRAME_SKIP          0u    /* fills the ring up to its end */
