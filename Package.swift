@@ -5,7 +5,6 @@ import PackageDescription
 
 let swiftSettings: [SwiftSetting] = [
     .unsafeFlags(["-enforce-exclusivity=unchecked", "-cross-module-optimization"], .when(configuration: .release)),
-    .enableExperimentalFeature("Extern"),
 ]
 
 /// Flags of the shared library alone. They sit on a target that nothing else depends on, because linker flags propagate.

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <linux/memfd.h>
 #include <poll.h>
 #include <sched.h>
@@ -36,6 +37,12 @@ int ntlpc_futex_wake(const void *word, int count, bool shared) {
     long result = syscall(SYS_futex, word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), count, NULL, NULL, 0);
     return result < 0 ? -errno : (int)result;
 }
+
+int ntlpc_membarrier_register(void) {
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) ? -errno : 0;
+}
+
+int ntlpc_membarrier(void) { return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) ? -errno : 0; }
 
 int ntlpc_move_high(int fd) {
     if (fd < 0 || fd >= FIRST_HIGH_DESCRIPTOR) {

@@ -7,32 +7,19 @@
 //
 // Source: Linux, membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED.
 
+import CLinuxShims
 import Glibc
 import Synchronization
 
-// membarrier has no wrapper in glibc, and a variadic C function is not imported. With integer arguments the variadic and the plain
-// calling convention are the same on x86-64 and on Arm64 Linux.
-@_extern(c, "syscall")
-private func linuxCall(_ number: Int, _ command: Int, _ flags: Int, _ cpu: Int) -> Int
-
-#if arch(x86_64)
-private let membarrierNumber = 324
-#else
-private let membarrierNumber = 283
-#endif
-
 /// The two sides of the asymmetric fence.
 enum AsymmetricFence {
-    private static let privateExpedited = 1 << 3
-    private static let registerPrivateExpedited = 1 << 4
-
     /// 1 once the kernel has agreed to do the work. Until then, and where it refuses, the light side is a full fence.
     private static let registered = Atomic<UInt32>(0)
 
     /// Asks the kernel. Done when the table gets its first handle, in the child of a fork again.
     static func register() {
         // ORDER: relaxed. A thread that still sees 0 runs the stronger fence.
-        if linuxCall(membarrierNumber, registerPrivateExpedited, 0, 0) == 0 { registered.store(1, ordering: .relaxed) }
+        if ntlpc_membarrier_register() == 0 { registered.store(1, ordering: .relaxed) }
     }
 
     /// Between the store and the load of the frequent side.
@@ -49,9 +36,10 @@ enum AsymmetricFence {
     static func heavy() {
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         while registered.load(ordering: .relaxed) != 0 {
-            if linuxCall(membarrierNumber, privateExpedited, 0, 0) == 0 { return }
+            let result = ntlpc_membarrier()
+            if result == 0 { return }
             // The kernel may be out of memory for its processor mask: that passes. Any other refusal is for good.
-            if errno != ENOMEM { giveUp() }
+            if result != -ENOMEM { giveUp() }
         }
     }
 
@@ -61,7 +49,7 @@ enum AsymmetricFence {
     /// within microseconds, so a millisecond later every such store can be seen, and all later ones are fenced.
     static func giveUp() {
         registered.store(0, ordering: .sequentiallyConsistent)
-        usleep(1000)
+        ntlpc_sleep_ns(1_000_000)
         atomicMemoryFence(ordering: .sequentiallyConsistent)
     }
 }

@@ -78,6 +78,10 @@ bool ntlpc_fault_is_ours(const void *_Nullable ucontext);
 int ntlpc_futex_wait(const void *_Nonnull word, uint32_t expected, bool shared, uint64_t deadline);
 int ntlpc_futex_wake(const void *_Nonnull word, int count, bool shared);
 
+/* A full memory barrier on every processor that runs a thread of this process; 0 or -errno. Register first, also after a fork. */
+int ntlpc_membarrier_register(void);
+int ntlpc_membarrier(void);
+
 /* ---- Descriptors --------------------------------------------------------------------------------------------------- */
 
 int ntlpc_memfd_create(const char *_Nonnull name);              /* CLOEXEC, NOEXEC_SEAL where known, sealing allowed */

@@ -27,7 +27,7 @@ typedef struct _NTLPC_HOST {
     NTSTATUS (*CloseHandle)(HANDLE Handle);
     /* Sets or resets the state that waits on the handles see. May be called from a thread the host does not know. */
     void (*SetSignaled)(PVOID Waitable, BOOLEAN Signaled);
-    void (*CloseWaitable)(PVOID Waitable);
+    void (*CloseWaitable)(PVOID Waitable);      /* from any thread, likewise */
 
     /* What a handle that is not a port is: STATUS_OBJECT_TYPE_MISMATCH for an object of another type, else STATUS_INVALID_HANDLE. */
     NTSTATUS (*ClassifyHandle)(HANDLE Handle);
