@@ -169,8 +169,9 @@ public struct RingConsumer: ~Copyable {
             frame = place.load(as: ntlpc_frame.self)
             let tail = WireLayout.ringUnits - position % WireLayout.ringUnits
             if frame.kind == FrameKind.skip {
+                // Nobody skips a whole ring: a producer that stamped skips without end would keep this loop for ever.
+                guard tail < WireLayout.ringUnits else { return .broken }
                 position = (position &+ tail) & WireLayout.positionMask
-                // A ring of skips only: each round must find another stamp, so this ends.
                 continue
             }
             guard WireLayout.units(payload: Int(frame.length)) <= tail else { return .broken }
