@@ -35,6 +35,20 @@ private func error(_ body: () throws(Errno) -> Void) -> Errno? {
     }
 }
 
+/// The next message's length and descriptors; nil at the end.
+private func receive(_ socket: Descriptor, room: Int = 64) throws(Errno) -> (count: Int, descriptors: [Descriptor])? {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 8)
+    defer { buffer.deallocate() }
+    return try UnixSocket.receive(into: buffer, from: socket)
+}
+
+private func send(_ count: Int, _ descriptors: [Descriptor] = [], over socket: Descriptor) throws(Errno) {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 8)
+    defer { buffer.deallocate() }
+    buffer.initializeMemory(as: UInt8.self, repeating: 1)
+    try UnixSocket.send(UnsafeRawBufferPointer(buffer), descriptors: descriptors, over: socket)
+}
+
 @Suite struct DescriptorTests {
     @Test func `Descriptors of the library are high and close on exec`() throws {
         for descriptor in [try EventFd.make(), try Epoll.make(), try socketPair().0] {
@@ -55,32 +69,27 @@ private func error(_ body: () throws(Errno) -> Void) -> Errno? {
     @Test func `Messages keep their bounds and carry descriptors`() throws {
         let (a, b) = try socketPair()
         let bell = try EventFd.make()
-        try [UInt8](repeating: 1, count: 10).withUnsafeBytes { (bytes) throws(Errno) in try UnixSocket.send(bytes, descriptors: [bell, bell], over: a) }
-        try [UInt8](repeating: 2, count: 20).withUnsafeBytes { (bytes) throws(Errno) in try UnixSocket.send(bytes, over: a) }
-        var buffer = [UInt8](repeating: 0, count: 64)
-        let first = try #require(try buffer.withUnsafeMutableBytes { (bytes) throws(Errno) in try UnixSocket.receive(into: bytes, from: b) })
+        try send(10, [bell, bell], over: a)
+        try send(20, over: a)
+        let first = try #require(try receive(b))
         #expect(first.count == 10 && first.descriptors.count == 2)
         #expect(first.descriptors.allSatisfy { $0.rawValue > 1023 && fcntl($0.rawValue, F_GETFD) & FD_CLOEXEC != 0 })
-        let second = try #require(try buffer.withUnsafeMutableBytes { (bytes) throws(Errno) in try UnixSocket.receive(into: bytes, from: b) })
+        let second = try #require(try receive(b))
         #expect(second.count == 20 && second.descriptors.isEmpty)
-        #expect(error { () throws(Errno) in _ = try buffer.withUnsafeMutableBytes { (bytes) throws(Errno) in try UnixSocket.receive(into: bytes, from: b) } } == .again)
+        #expect(error { () throws(Errno) in _ = try receive(b) } == .again)
         UnixSocket.shutDown(a)
         #expect(UnixSocket.hasHungUp(b))
-        #expect(try buffer.withUnsafeMutableBytes { (bytes) throws(Errno) in try UnixSocket.receive(into: bytes, from: b) } == nil)
+        let end = try receive(b)
+        #expect(end == nil)
     }
 
     @Test func `A message longer than the buffer is an error and its descriptors are closed`() throws {
         let (a, b) = try socketPair()
-        let bell = try EventFd.make()
-        try [UInt8](repeating: 1, count: 100).withUnsafeBytes { (bytes) throws(Errno) in try UnixSocket.send(bytes, descriptors: [bell], over: a) }
-        var buffer = [UInt8](repeating: 0, count: 10)
-        let found = error { () throws(Errno) in _ = try buffer.withUnsafeMutableBytes { (bytes) throws(Errno) in try UnixSocket.receive(into: bytes, from: b) } }
-        #expect(found == Errno(rawValue: EMSGSIZE))
+        try send(100, [try EventFd.make()], over: a)
+        #expect(error { () throws(Errno) in _ = try receive(b, room: 10) } == Errno(rawValue: EMSGSIZE))
     }
 
     @Test func `A wait for a message ends at its deadline`() throws {
-        let (_, b) = try socketPair().self
-        _ = b
         let (c, d) = try socketPair()
         let begin = Clock.monotonic
         #expect(error { () throws(Errno) in try UnixSocket.waitReadable(d, deadline: begin + 20_000_000) } == .timedOut)

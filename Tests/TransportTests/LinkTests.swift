@@ -12,7 +12,7 @@ import Testing
         var frame = ntlpc_frame()
         frame.kind = FrameKind.message
         frame.length = UInt32(payload.count)
-        frame.detail = detail
+        frame.id = detail
         return payload.withUnsafeBytes { link.send(&frame, payload: $0.count == 0 ? nil : $0.baseAddress, deadline: deadline) }
     }
 
@@ -68,7 +68,7 @@ import Testing
                 sched_yield()
                 continue
             }
-            let sender = Int(pair.server.consumer.frame.detail >> 16), number = Int(pair.server.consumer.frame.detail & 0xFFFF)
+            let sender = Int(pair.server.consumer.frame.id >> 16), number = Int(pair.server.consumer.frame.id & 0xFFFF)
             let payload = Array(UnsafeRawBufferPointer(start: pair.server.consumer.payload, count: Int(pair.server.consumer.frame.length)))
             #expect(number == next[sender])
             #expect(payload == pattern((number * 131 + sender * 17) % 9000, sender * 1000 + number))

@@ -145,9 +145,11 @@ private final class Host: LinkAcceptor, @unchecked Sendable {
         // A wrong version gets an answer.
         let socket = try meeting.knock(hello { $0.version = 99 })
         try UnixSocket.waitReadable(socket, deadline: Clock.monotonic + 20_000_000_000)
-        var answer = ntlpc_control()
-        let received = try withUnsafeMutableBytes(of: &answer) { (bytes) throws(Errno) in try UnixSocket.receive(into: bytes, from: socket) }
-        #expect(received?.count == MemoryLayout<ntlpc_control>.size && answer.status == Int32(bitPattern: 0xC000_0059))
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 8)
+        defer { room.deallocate() }
+        let received = try UnixSocket.receive(into: room, from: socket)
+        #expect(received?.count == MemoryLayout<ntlpc_control>.size)
+        #expect(room.load(as: ntlpc_control.self).status == Int32(bitPattern: 0xC000_0059))
         let link = try meeting.open()
         link.close()
     }
@@ -204,10 +206,12 @@ private final class Host: LinkAcceptor, @unchecked Sendable {
     }
 
     private static func send(_ bytes: [UInt8], _ descriptors: [Descriptor], _ socket: Descriptor) {
-        do throws(Errno) {
-            try bytes.withUnsafeBytes { (bytes) throws(Errno) in try UnixSocket.send(bytes, descriptors: descriptors, over: socket) }
-        } catch {
-            Issue.record("welcome not sent: \(error.rawValue)")
+        bytes.withUnsafeBytes { bytes in
+            do throws(Errno) {
+                try UnixSocket.send(bytes, descriptors: descriptors, over: socket)
+            } catch {
+                Issue.record("welcome not sent: \(error.rawValue)")
+            }
         }
     }
 

@@ -102,7 +102,7 @@ final class ProducerBox: @unchecked Sendable {
         var frame = ntlpc_frame()
         frame.kind = FrameKind.message
         frame.length = UInt32(payload.count)
-        frame.detail = detail
+        frame.id = detail
         return ring.publish(&frame, at: place)
     }
 }
@@ -111,11 +111,13 @@ final class ConsumerBox: @unchecked Sendable {
     var ring: RingConsumer
     init(_ words: DirectionWords) { ring = RingConsumer(words) }
 
+    func arm() -> Bool { ring.arm() }
+
     /// The next frame, nil when there is none.
     func take() -> (detail: UInt32, payload: [UInt8])? {
         guard case .frame = ring.look() else { return nil }
         let payload = Array(UnsafeRawBufferPointer(start: ring.payload, count: Int(ring.frame.length)))
-        let detail = ring.frame.detail
+        let detail = ring.frame.id
         ring.advance()
         return (detail, payload)
     }
@@ -145,7 +147,7 @@ struct LinkPair: Sendable {
         try #require(socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0, &sockets) == 0)
         let ends = sockets.map { Descriptor(owning: ntlpc_move_high($0)) }
         let one = try EventFd.make(), two = try EventFd.make()
-        let me = PeerCredentials(pid: getpid(), uid: getuid(), gid: getgid())
+        let me = try UnixSocket.credentials(of: ends[0])
         client = Link(side: .client, peer: me, control: ends[0], number: 7, greeting: ntlpc_control(), region: region.memory, kick: one, bell: two)
         server = Link(side: .server, peer: me, control: ends[1], number: 7, greeting: ntlpc_control(), region: region.memory, kick: two, bell: one)
     }

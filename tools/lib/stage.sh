@@ -15,12 +15,25 @@ open_stage() {
     mkdir -m 700 "$NTLPC_ROOT"
 }
 
+# describe_programs: what each program of the stage is doing, for a failure that is a hang.
+describe_programs() {
+    local pid task
+    for pid in ${stage_pids[@]+"${stage_pids[@]}"}; do
+        [ -r "/proc/$pid/comm" ] || continue
+        echo "process $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
+        for task in "/proc/$pid/task/"*; do
+            echo "    thread ${task##*/}: $(cat "$task/comm" "$task/wchan" "$task/syscall" 2>/dev/null | tr '\n' ' ')"
+        done
+    done
+}
+
 # close_stage [STATUS]: ends only what this run has started. After a failure it shows the log of the scene.
 close_stage() {
     local pid
     if [ "${1:-0}" != 0 ] && [ -f "$(scene_log)" ]; then
         echo "the end of the scene \"$stage_scene\":" >&2
         tail -n 40 "$(scene_log)" >&2
+        describe_programs >&2
     fi
     for pid in ${stage_pids[@]+"${stage_pids[@]}"}; do kill -KILL "$pid" 2>/dev/null || true; done
     stage_pids=()
