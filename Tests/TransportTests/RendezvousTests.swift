@@ -182,6 +182,9 @@ private final class Host: LinkAcceptor, @unchecked Sendable {
                 do throws(Errno) {
                     let guest = try UnixSocket.accept(socket)
                     try UnixSocket.waitReadable(guest, deadline: Clock.monotonic + 20_000_000_000)
+                    // A socket that is closed with something unread resets its peer, which would then never see the reply.
+                    var hello = ntlpc_control()
+                    _ = try withUnsafeMutableBytes(of: &hello) { (bytes) throws(Errno) in try UnixSocket.receive(into: bytes, from: guest) }
                     reply(guest)
                     return
                 } catch {
