@@ -148,9 +148,9 @@ public enum HandleTable {
         if thread.pointee.registered == 0 { ntlpc_thread_register() }
         let slot: UnsafePointer<Atomic<UInt>>
         if thread.pointee.hazard == 0 {
-            slot = atomic(thread.pointer(to: \.hazard)!)
+            slot = atomic(ntlpc_thread_hazard(thread))
         } else if thread.pointee.hazard2 == 0 {
-            slot = atomic(thread.pointer(to: \.hazard2)!)
+            slot = atomic(ntlpc_thread_hazard2(thread))
         } else {
             return try acquireReference(entry, handle, kind: kind, access: access)
         }

@@ -51,7 +51,7 @@ enum Retirement {
         withUnsafeMutablePointer(to: &hazards) { pointer in
             ntlpc_thread_each({ thread, context in
                 let hazards = context!.assumingMemoryBound(to: [UInt].self)
-                for word in [thread.pointer(to: \.hazard)!, thread.pointer(to: \.hazard2)!] {
+                for word in [ntlpc_thread_hazard(thread), ntlpc_thread_hazard2(thread)] {
                     // Step (C). ORDER: acquire. Pairs with the release stores in `HandleTable.acquire` and `release`.
                     let object = atomic(word).pointee.load(ordering: .acquiring)
                     if object != 0 { hazards.pointee.append(object) }

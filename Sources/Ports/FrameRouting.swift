@@ -313,7 +313,8 @@ extension QueueState {
 
     /// The server's terms become the connection's.
     mutating func open(_ connection: Connection, _ terms: ntlpc_accepted) {
-        connection.state = .open
+        // The server may have left again, or died, between its answer and this moment: an end stays an end.
+        if connection.state == .requested { connection.state = .open }
         connection.peerFlags = terms.port_flags
         connection.peerLimit = min(terms.max_message_length, UInt32(MessageHeader.largestTotal))
     }

@@ -248,11 +248,11 @@ final class PortQueues: @unchecked Sendable {
         defer { isSpinning.store(false, ordering: .relaxed) }
         let thread = ntlpc_thread_current()
         let core = watched.core
-        let (word, stamp) = core.pointee.consumer.watched
-        guard Spin.isWorthwhile(thread, peerCPU: core.pointee.consumer.producerCPU) else { return false }
+        let (word, stamp) = core.pointee.consumer.pointee.watched
+        guard Spin.isWorthwhile(thread, peerCPU: core.pointee.consumer.pointee.producerCPU) else { return false }
         let found = Spin.look(thread, deadline: deadline.nanoseconds) { word.pointee.load(ordering: .relaxed) == stamp || core.pointee.isDead }
         // The payload's first line travels while the header is looked at.
-        if found { ntlpc_prefetch(core.pointee.consumer.payload) }
+        if found { ntlpc_prefetch(core.pointee.consumer.pointee.payload) }
         return found
     }
 

@@ -83,15 +83,15 @@ struct QueueState: ~Copyable {
     private mutating func takeDirectly(_ hot: Unmanaged<LinkEntry>, _ filter: ReceiveFilter, capacity: Int,
                                        staging: UnsafeMutableRawPointer, into delivery: inout Delivery) -> Bool {
         let core = hot._withUnsafeGuaranteedRef { $0.core }
-        guard case .frame = core.pointee.consumer.look() else { return false }
-        let kind = core.pointee.consumer.frame.kind
-        let count = Int(core.pointee.consumer.frame.length)
-        guard kind == FrameKind.message, core.pointee.consumer.closings == core.pointee.closingsSeen.load(ordering: .relaxed),
+        guard case .frame = core.pointee.consumer.pointee.look() else { return false }
+        let kind = core.pointee.consumer.pointee.frame.kind
+        let count = Int(core.pointee.consumer.pointee.frame.length)
+        guard kind == FrameKind.message, core.pointee.consumer.pointee.closings == core.pointee.closingsSeen.load(ordering: .relaxed),
               count + MessageHeader.size <= capacity, count <= MessageHeader.largestPayload,
-              let connection = hot._withUnsafeGuaranteedRef({ $0.find(core.pointee.consumer.frame.connection) }),
+              let connection = hot._withUnsafeGuaranteedRef({ $0.find(core.pointee.consumer.pointee.frame.connection) }),
               connection._withUnsafeGuaranteedRef({ $0.state }) == .open, filter.takes(connection) else { return false }
-        let flags = core.pointee.consumer.frame.flags
-        delivery.header = MessageHeader(core.pointee.consumer.frame)
+        let flags = core.pointee.consumer.pointee.frame.flags
+        delivery.header = MessageHeader(core.pointee.consumer.pointee.frame)
         guard admit(&delivery.header, count: count, flags: flags, core) else {
             breakLink(hot.takeUnretainedValue())
             return false
@@ -99,8 +99,8 @@ struct QueueState: ~Copyable {
         if flags & FrameFlags.release == 0 {
             let record = pool.make()
             record.pointee.header = delivery.header
-            record.pointee.slot = core.pointee.consumer.frame.slot
-            record.pointee.turn = core.pointee.consumer.frame.turn
+            record.pointee.slot = core.pointee.consumer.pointee.frame.slot
+            record.pointee.turn = core.pointee.consumer.pointee.frame.turn
             record.pointee.state = .held
             record.pointee.isLegacy = flags & FrameFlags.legacy != 0
             guard hot._withUnsafeGuaranteedRef({ $0.table.insert(record) }) else {
@@ -113,8 +113,8 @@ struct QueueState: ~Copyable {
         } else {
             delivery.retained = connection.retain()
         }
-        if count > 0 { staging.copyMemory(from: core.pointee.consumer.payload, byteCount: count) }
-        core.pointee.consumer.advance()
+        if count > 0 { staging.copyMemory(from: core.pointee.consumer.pointee.payload, byteCount: count) }
+        core.pointee.consumer.pointee.advance()
         delivery.payload = UnsafeRawPointer(staging)
         delivery.count = count
         delivery.portContext = connection._withUnsafeGuaranteedRef { $0.portContext }
@@ -267,7 +267,7 @@ struct QueueState: ~Copyable {
     /// Looks at every ring without waiting for its bell; true when one has news.
     mutating func heatNews() -> Bool {
         var any = false
-        for entry in entries.all where entry.core.pointee.consumer.hasNews {
+        for entry in entries.all where entry.core.pointee.consumer.pointee.hasNews {
             heat(entry)
             any = true
         }

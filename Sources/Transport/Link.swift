@@ -23,20 +23,12 @@ public struct LinkCore: ~Copyable {
     public let number: UInt32
     let kick: Int32
     let mutex = FutexMutex()
-    // The two ends of rings that change under locks of their own: each in a place of its own, so that a change of one is no
-    // change of the other, nor of the words beside them.
-    private let producerPlace: UnsafeMutablePointer<RingProducer>
-    private let consumerPlace: UnsafeMutablePointer<RingConsumer>
+    // The two ends change under locks of their own: each lies in a place of its own, so that a change of one is no change of the
+    // other, nor of the words beside them.
     /// Guarded by `mutex`.
-    var producer: RingProducer {
-        @inline(__always) _read { yield producerPlace.pointee }
-        @inline(__always) nonmutating _modify { yield &producerPlace.pointee }
-    }
+    let producer: UnsafeMutablePointer<RingProducer>
     /// Guarded by the lock of the queues that the link feeds.
-    public var consumer: RingConsumer {
-        @inline(__always) _read { yield consumerPlace.pointee }
-        @inline(__always) nonmutating _modify { yield &consumerPlace.pointee }
-    }
+    public let consumer: UnsafeMutablePointer<RingConsumer>
     public let slots: ReplySlots
     public let replies: ReplyPublisher
     /// How many frames that end or open a connection have been taken in. Read without the lock by senders.
@@ -52,10 +44,10 @@ public struct LinkCore: ~Copyable {
     init(number: UInt32, kick: Int32, outbound: DirectionWords, inbound: DirectionWords, region: SharedMemory) {
         self.number = number
         self.kick = kick
-        producerPlace = .allocate(capacity: 1)
-        producerPlace.initialize(to: RingProducer(outbound))
-        consumerPlace = .allocate(capacity: 1)
-        consumerPlace.initialize(to: RingConsumer(inbound))
+        producer = .allocate(capacity: 1)
+        producer.initialize(to: RingProducer(outbound))
+        consumer = .allocate(capacity: 1)
+        consumer.initialize(to: RingConsumer(inbound))
         slots = ReplySlots(region: region)
         replies = ReplyPublisher(region: region)
         ownGone = outbound.gone
@@ -64,10 +56,10 @@ public struct LinkCore: ~Copyable {
     }
 
     deinit {
-        producerPlace.deinitialize(count: 1)
-        producerPlace.deallocate()
-        consumerPlace.deinitialize(count: 1)
-        consumerPlace.deallocate()
+        producer.deinitialize(count: 1)
+        producer.deallocate()
+        consumer.deinitialize(count: 1)
+        consumer.deallocate()
     }
 
     /// The peer's process is gone, or broke the rules, or this end was closed.
@@ -133,8 +125,8 @@ public final class Link: @unchecked Sendable {
 
     /// The receiving end. Guarded by the lock of the queues that the link feeds.
     public var consumer: RingConsumer {
-        _read { yield core.pointee.consumer }
-        _modify { yield &core.pointee.consumer }
+        _read { yield core.pointee.consumer.pointee }
+        _modify { yield &core.pointee.consumer.pointee }
     }
 
     /// `Link.send` over this link.
@@ -154,13 +146,13 @@ public final class Link: @unchecked Sendable {
         defer { ntlpc_critical_leave() }
         let count = Int(frame.length)
         core.pointee.mutex.lock()
-        guard let place = core.pointee.producer.reserve(payload: count) else {
+        guard let place = core.pointee.producer.pointee.reserve(payload: count) else {
             core.pointee.mutex.unlock()
             return sendWhenRoom(core, &frame, prefix, payload, closing: closing, deadline: deadline, askToDrain)
         }
         write(count, prefix, payload, to: place)
-        if closing { core.pointee.producer.announceClosing() }
-        let kickNeeded = core.pointee.producer.publish(&frame, at: place)
+        if closing { core.pointee.producer.pointee.announceClosing() }
+        let kickNeeded = core.pointee.producer.pointee.publish(&frame, at: place)
         core.pointee.mutex.unlock()
         if kickNeeded { ntlpc_eventfd_kick(core.pointee.kick) }
         return .sent
@@ -185,16 +177,16 @@ public final class Link: @unchecked Sendable {
         while true {
             if core.pointee.peerHasGone { return .dead }
             core.pointee.mutex.lock()
-            if let place = core.pointee.producer.reserve(payload: count) {
+            if let place = core.pointee.producer.pointee.reserve(payload: count) {
                 write(count, prefix, payload, to: place)
-                if closing { core.pointee.producer.announceClosing() }
-                let kickNeeded = core.pointee.producer.publish(&frame, at: place)
+                if closing { core.pointee.producer.pointee.announceClosing() }
+                let kickNeeded = core.pointee.producer.pointee.publish(&frame, at: place)
                 core.pointee.mutex.unlock()
                 if kickNeeded { ntlpc_eventfd_kick(core.pointee.kick) }
                 return .sent
             }
-            let awaited = core.pointee.producer.awaitRoom(payload: count)
-            let address = core.pointee.producer.creditAddress
+            let awaited = core.pointee.producer.pointee.awaitRoom(payload: count)
+            let address = core.pointee.producer.pointee.creditAddress
             core.pointee.mutex.unlock()
             guard let awaited else { continue }
             if !asked {

@@ -18,6 +18,7 @@
 /* What the library keeps for each thread. Found through static thread-local storage in one instruction.
  * `critical` and `deferred` are also read by the signal wrapper of the Wine preload library, on the same thread. */
 typedef struct ntlpc_thread {
+    uintptr_t reserved;     /* other threads read the two words below: they are not where the record begins */
     uintptr_t hazard;       /* object the thread is using; 0 when none (see HandleTable) */
     uintptr_t hazard2;
     uint32_t critical;      /* depth of critical sections: suspension and termination wait while it is above zero */
@@ -39,6 +40,9 @@ typedef struct ntlpc_thread {
 extern __thread ntlpc_thread ntlpc_current_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static inline ntlpc_thread *_Nonnull ntlpc_thread_current(void) { return &ntlpc_current_thread; }
+/* Where the hazards are, without touching the record: only its own thread may do that. */
+static inline uintptr_t *_Nonnull ntlpc_thread_hazard(ntlpc_thread *_Nonnull thread) { return &thread->hazard; }
+static inline uintptr_t *_Nonnull ntlpc_thread_hazard2(ntlpc_thread *_Nonnull thread) { return &thread->hazard2; }
 
 /* Puts the thread on the list of all threads and arranges that `ntlpc_thread_set_rundown`'s function runs when it ends. */
 void ntlpc_thread_register(void);
