@@ -192,13 +192,14 @@ final class PortQueues: @unchecked Sendable {
             lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
         }
         if case .message = outcome.result, outcome.isClean { return .message }
-        return receiveSlowly(filter, capacity: capacity, deadline: deadline, staging: staging, first: outcome, into: &delivery)
+        return receiveSlowly(filter, capacity: capacity, deadline: deadline, staging: staging, first: consume outcome, into: &delivery)
     }
 
+    /// Takes `first` over: a sleeping receiver must not keep the link that it looked at last.
     @inline(never)
     private func receiveSlowly(_ filter: ReceiveFilter, capacity: Int, deadline: Deadline, staging: UnsafeMutableRawPointer,
-                               first: QueueState.TakeOutcome, into delivery: inout Delivery) -> ReceiveOutcome {
-        var outcome = first
+                               first: consuming QueueState.TakeOutcome, into delivery: inout Delivery) -> ReceiveOutcome {
+        var outcome = consume first
         var hasSpun = false
         while true {
             guard case .timedOut = outcome.result else {
@@ -248,11 +249,12 @@ final class PortQueues: @unchecked Sendable {
         defer { isSpinning.store(false, ordering: .relaxed) }
         let thread = ntlpc_thread_current()
         let core = watched.core
-        let (word, stamp) = core.pointee.consumer.pointee.watched
-        guard Spin.isWorthwhile(thread, peerCPU: core.pointee.consumer.pointee.producerCPU) else { return false }
+        let consumer = watched.link.consumer
+        let (word, stamp) = consumer.pointee.watched
+        guard Spin.isWorthwhile(thread, peerCPU: consumer.pointee.producerCPU) else { return false }
         let found = Spin.look(thread, deadline: deadline.nanoseconds) { word.pointee.load(ordering: .relaxed) == stamp || core.pointee.isDead }
         // The payload's first line travels while the header is looked at.
-        if found { ntlpc_prefetch(core.pointee.consumer.pointee.payload) }
+        if found { ntlpc_prefetch(consumer.pointee.payload) }
         return found
     }
 

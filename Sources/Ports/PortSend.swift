@@ -122,7 +122,7 @@ extension ALPCPort {
         atomicMemoryFence(ordering: .sequentiallyConsistent)    // on x86-64 the exchanges of the ring's lock have done it
         #endif
         // The connection ended between the check of the route and the claim of the slot: nobody else would wake this thread.
-        if connection._withUnsafeGuaranteedRef({ $0.state }) != .open { core.pointee.slots.interrupt(connection: number, .disconnected) }
+        if connection._withUnsafeGuaranteedRef({ $0.state }) != .open { core.pointee.slots.interruptOwn(slot, .disconnected) }
         let outcome = core.pointee.slots.wait(slot, turn: turn, deadline: until)
         thread.pointee.call = nil
         guard case .reply = outcome else { return try unanswered(outcome, slot, header.messageID, isLegacy: message.isLegacy) }

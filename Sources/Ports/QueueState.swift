@@ -83,15 +83,16 @@ struct QueueState: ~Copyable {
     private mutating func takeDirectly(_ hot: Unmanaged<LinkEntry>, _ filter: ReceiveFilter, capacity: Int,
                                        staging: UnsafeMutableRawPointer, into delivery: inout Delivery) -> Bool {
         let core = hot._withUnsafeGuaranteedRef { $0.core }
-        guard case .frame = core.pointee.consumer.pointee.look() else { return false }
-        let kind = core.pointee.consumer.pointee.frame.kind
-        let count = Int(core.pointee.consumer.pointee.frame.length)
-        guard kind == FrameKind.message, core.pointee.consumer.pointee.closings == core.pointee.closingsSeen.load(ordering: .relaxed),
+        let consumer = core.pointee.consumer
+        guard case .frame = consumer.pointee.look() else { return false }
+        let kind = consumer.pointee.frame.kind
+        let count = Int(consumer.pointee.frame.length)
+        guard kind == FrameKind.message, consumer.pointee.closings == core.pointee.closingsSeen.load(ordering: .relaxed),
               count + MessageHeader.size <= capacity, count <= MessageHeader.largestPayload,
-              let connection = hot._withUnsafeGuaranteedRef({ $0.find(core.pointee.consumer.pointee.frame.connection) }),
+              let connection = hot._withUnsafeGuaranteedRef({ $0.find(consumer.pointee.frame.connection) }),
               connection._withUnsafeGuaranteedRef({ $0.state }) == .open, filter.takes(connection) else { return false }
-        let flags = core.pointee.consumer.pointee.frame.flags
-        delivery.header = MessageHeader(core.pointee.consumer.pointee.frame)
+        let flags = consumer.pointee.frame.flags
+        delivery.header = MessageHeader(consumer.pointee.frame)
         guard admit(&delivery.header, count: count, flags: flags, core) else {
             breakLink(hot.takeUnretainedValue())
             return false
@@ -99,8 +100,8 @@ struct QueueState: ~Copyable {
         if flags & FrameFlags.release == 0 {
             let record = pool.make()
             record.pointee.header = delivery.header
-            record.pointee.slot = core.pointee.consumer.pointee.frame.slot
-            record.pointee.turn = core.pointee.consumer.pointee.frame.turn
+            record.pointee.slot = consumer.pointee.frame.slot
+            record.pointee.turn = consumer.pointee.frame.turn
             record.pointee.state = .held
             record.pointee.isLegacy = flags & FrameFlags.legacy != 0
             guard hot._withUnsafeGuaranteedRef({ $0.table.insert(record) }) else {
@@ -113,8 +114,8 @@ struct QueueState: ~Copyable {
         } else {
             delivery.retained = connection.retain()
         }
-        if count > 0 { staging.copyMemory(from: core.pointee.consumer.pointee.payload, byteCount: count) }
-        core.pointee.consumer.pointee.advance()
+        if count > 0 { staging.copyMemory(from: consumer.pointee.payload, byteCount: count) }
+        consumer.pointee.advance()
         delivery.payload = UnsafeRawPointer(staging)
         delivery.count = count
         delivery.portContext = connection._withUnsafeGuaranteedRef { $0.portContext }
@@ -222,21 +223,21 @@ struct QueueState: ~Copyable {
     /// Takes every frame of one ring, at most a ring's worth in one go.
     mutating func absorb(_ entry: LinkEntry) {
         for _ in 0..<WireLayout.ringUnits {
-            switch entry.link.consumer.look() {
+            switch entry.link.consumer.pointee.look() {
             case .empty:
-                entry.link.consumer.publishCredit()
+                entry.link.consumer.pointee.publishCredit()
                 return
             case .broken:
                 breakLink(entry)
                 return
             case .frame:
-                let payload = UnsafeRawPointer(entry.link.consumer.payload)
-                let good = isServer ? takeFromClient(entry.link.consumer.frame, payload, entry) : takeFromServer(entry.link.consumer.frame, payload, entry)
+                let payload = UnsafeRawPointer(entry.link.consumer.pointee.payload)
+                let good = isServer ? takeFromClient(entry.link.consumer.pointee.frame, payload, entry) : takeFromServer(entry.link.consumer.pointee.frame, payload, entry)
                 guard good else {
                     breakLink(entry)
                     return
                 }
-                entry.link.consumer.advance()
+                entry.link.consumer.pointee.advance()
             }
         }
     }
@@ -267,7 +268,7 @@ struct QueueState: ~Copyable {
     /// Looks at every ring without waiting for its bell; true when one has news.
     mutating func heatNews() -> Bool {
         var any = false
-        for entry in entries.all where entry.core.pointee.consumer.pointee.hasNews {
+        for entry in entries.all where entry.link.consumer.pointee.hasNews {
             heat(entry)
             any = true
         }
@@ -297,7 +298,7 @@ struct QueueState: ~Copyable {
         var passes = 0
         while let entry = hot.last?.takeUnretainedValue() {
             passes += 1
-            if entry.link.consumer.arm() {
+            if entry.link.consumer.pointee.arm() {
                 entry.isHot = false
                 hot.removeLast()
             } else {

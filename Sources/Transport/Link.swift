@@ -90,6 +90,8 @@ public final class Link: @unchecked Sendable {
     /// What the peer said of itself in the handshake: useful, never trusted for access.
     public let greeting: ntlpc_control
     public let core: LinkPointer
+    /// The receiving end. Guarded by the lock of the queues that the link feeds.
+    public let consumer: UnsafeMutablePointer<RingConsumer>
     private let region: SharedMemory
     /// Kicked for the peer, and kicked by the peer for us.
     private let kick: Descriptor
@@ -109,6 +111,7 @@ public final class Link: @unchecked Sendable {
         let inbound = DirectionWords(side == .client ? .delivery : .request, in: region)
         core = .allocate(capacity: 1)
         core.initialize(to: LinkCore(number: number, kick: kick.rawValue, outbound: outbound, inbound: inbound, region: region))
+        consumer = core.pointee.consumer
     }
 
     deinit {
@@ -122,12 +125,6 @@ public final class Link: @unchecked Sendable {
     public var peerHasGone: Bool { core.pointee.peerHasGone }
     public var slots: ReplySlots { core.pointee.slots }
     public var replies: ReplyPublisher { core.pointee.replies }
-
-    /// The receiving end. Guarded by the lock of the queues that the link feeds.
-    public var consumer: RingConsumer {
-        _read { yield core.pointee.consumer.pointee }
-        _modify { yield &core.pointee.consumer.pointee }
-    }
 
     /// `Link.send` over this link.
     public func send(_ frame: inout ntlpc_frame, prefix: UnsafeRawBufferPointer = .init(start: nil, count: 0),
@@ -145,14 +142,15 @@ public final class Link: @unchecked Sendable {
         ntlpc_critical_enter()
         defer { ntlpc_critical_leave() }
         let count = Int(frame.length)
+        let producer = core.pointee.producer
         core.pointee.mutex.lock()
-        guard let place = core.pointee.producer.pointee.reserve(payload: count) else {
+        guard let place = producer.pointee.reserve(payload: count) else {
             core.pointee.mutex.unlock()
             return sendWhenRoom(core, &frame, prefix, payload, closing: closing, deadline: deadline, askToDrain)
         }
         write(count, prefix, payload, to: place)
-        if closing { core.pointee.producer.pointee.announceClosing() }
-        let kickNeeded = core.pointee.producer.pointee.publish(&frame, at: place)
+        if closing { producer.pointee.announceClosing() }
+        let kickNeeded = producer.pointee.publish(&frame, at: place)
         core.pointee.mutex.unlock()
         if kickNeeded { ntlpc_eventfd_kick(core.pointee.kick) }
         return .sent
@@ -173,20 +171,21 @@ public final class Link: @unchecked Sendable {
                                      closing: Bool, deadline: UInt64, _ askToDrain: () -> Void) -> SendOutcome {
         let end = deadline != 0 ? deadline : Clock.monotonic &+ 1_000_000_000
         let count = Int(frame.length)
+        let producer = core.pointee.producer
         var asked = false
         while true {
             if core.pointee.peerHasGone { return .dead }
             core.pointee.mutex.lock()
-            if let place = core.pointee.producer.pointee.reserve(payload: count) {
+            if let place = producer.pointee.reserve(payload: count) {
                 write(count, prefix, payload, to: place)
-                if closing { core.pointee.producer.pointee.announceClosing() }
-                let kickNeeded = core.pointee.producer.pointee.publish(&frame, at: place)
+                if closing { producer.pointee.announceClosing() }
+                let kickNeeded = producer.pointee.publish(&frame, at: place)
                 core.pointee.mutex.unlock()
                 if kickNeeded { ntlpc_eventfd_kick(core.pointee.kick) }
                 return .sent
             }
-            let awaited = core.pointee.producer.pointee.awaitRoom(payload: count)
-            let address = core.pointee.producer.pointee.creditAddress
+            let awaited = producer.pointee.awaitRoom(payload: count)
+            let address = producer.pointee.creditAddress
             core.pointee.mutex.unlock()
             guard let awaited else { continue }
             if !asked {

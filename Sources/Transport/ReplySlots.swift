@@ -220,6 +220,11 @@ public struct ReplySlots: @unchecked Sendable {
         word.pointee.compareExchange(expected: value, desired: value | 2, ordering: .acquiringAndReleasing).exchanged
     }
 
+    /// The same for the caller itself, before it waits.
+    public func interruptOwn(_ slot: Int, _ why: Interruption) {
+        _ = records[slot].claim.bitwiseOr(UInt64(why.rawValue), ordering: .relaxed)
+    }
+
     /// Wakes every caller that waits on `connection`, or on the link as a whole when nil.
     public func interrupt(connection: UInt32?, _ why: Interruption) {
         // Once is enough for an honest server. One that takes the flag off again keeps callers for the pauses between the attempts.
@@ -235,7 +240,11 @@ public struct ReplySlots: @unchecked Sendable {
             let claim = records[slot].claim.load(ordering: .acquiring)
             guard claim != 0, connection == nil || UInt32(claim >> 32) == connection else { continue }
             let word = word(slot)
-            if word.pointee.load(ordering: .relaxed) >> 2 == UInt32(truncatingIfNeeded: claim) >> 2 { continue }    // it has its reply
+            if word.pointee.load(ordering: .relaxed) >> 2 == UInt32(truncatingIfNeeded: claim) >> 2 {
+                // It has its reply, but may sleep: a server that is killed between R2 and R3 leaves it so.
+                Futex.wake(UnsafeRawPointer(word), Int32.max, shared: true)
+                continue
+            }
             any = true
             // I1. ORDER: release. Pairs with the acquire load in `block`.
             if claim & 3 == 0, !records[slot].claim.compareExchange(expected: claim, desired: claim | UInt64(why.rawValue), ordering: .acquiringAndReleasing).exchanged {

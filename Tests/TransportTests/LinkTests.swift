@@ -28,10 +28,10 @@ import Testing
         guard case .full = send(pair.client, pattern(60_000, 0), deadline: Clock.monotonic + 1) else { Issue.record("not full"); return }
         // Small frames pass a large one that waits only if there is room for them.
         for number in 0 ..< sent {
-            guard case .frame = pair.server.consumer.look() else { Issue.record("frame \(number)"); return }
-            pair.server.consumer.advance()
+            guard case .frame = pair.server.consumer.pointee.look() else { Issue.record("frame \(number)"); return }
+            pair.server.consumer.pointee.advance()
         }
-        pair.server.consumer.publishCredit()
+        pair.server.consumer.pointee.publishCredit()
         #expect(isSent(send(pair.client, pattern(60_000, 0))))
     }
 
@@ -62,19 +62,19 @@ import Testing
         }
         var next = [Int](repeating: 0, count: senders), taken = 0
         while taken < senders * each {
-            guard case .frame = pair.server.consumer.look() else {
-                pair.server.consumer.publishCredit()
+            guard case .frame = pair.server.consumer.pointee.look() else {
+                pair.server.consumer.pointee.publishCredit()
                 _ = pair.server.readControl()
                 sched_yield()
                 continue
             }
-            let sender = Int(pair.server.consumer.frame.id >> 16), number = Int(pair.server.consumer.frame.id & 0xFFFF)
-            let payload = Array(UnsafeRawBufferPointer(start: pair.server.consumer.payload, count: Int(pair.server.consumer.frame.length)))
+            let sender = Int(pair.server.consumer.pointee.frame.id >> 16), number = Int(pair.server.consumer.pointee.frame.id & 0xFFFF)
+            let payload = Array(UnsafeRawBufferPointer(start: pair.server.consumer.pointee.payload, count: Int(pair.server.consumer.pointee.frame.length)))
             #expect(number == next[sender])
             #expect(payload == pattern((number * 131 + sender * 17) % 9000, sender * 1000 + number))
             next[sender] = number + 1
             taken += 1
-            pair.server.consumer.advance()
+            pair.server.consumer.pointee.advance()
         }
         for join in joins { join() }
     }
@@ -108,6 +108,6 @@ import Testing
         var frame = ntlpc_frame()
         frame.kind = FrameKind.close
         #expect(isSent(pair.client.send(&frame, payload: nil, closing: true)))
-        #expect(pair.server.core.pointee.closingsSent == 1 && pair.server.consumer.closings == 1)
+        #expect(pair.server.core.pointee.closingsSent == 1 && pair.server.consumer.pointee.closings == 1)
     }
 }

@@ -93,8 +93,8 @@ private final class Host: LinkAcceptor, @unchecked Sendable {
         frame.length = 5
         let sent = Array("hello".utf8).withUnsafeBytes { client.send(&frame, payload: $0.baseAddress) }
         guard case .sent = sent else { Issue.record("not sent"); return }
-        guard case .frame = server.consumer.look() else { Issue.record("nothing came"); return }
-        #expect(server.consumer.frame.length == 5)
+        guard case .frame = server.consumer.pointee.look() else { Issue.record("nothing came"); return }
+        #expect(server.consumer.pointee.frame.length == 5)
         client.close()
         #expect(server.peerHasGone)
         server.close()

@@ -118,6 +118,19 @@ import Testing
         #expect(reason(slots.slots.wait(slot, turn: turn, deadline: 0)) == .linkDead)
     }
 
+    @Test func `A reply whose server was killed before its wake is found at the end of the link`() throws {
+        let slots = try Slots()
+        let (slot, turn) = try #require(slots.slots.take(connection: 1))
+        let ended = Counter()
+        let join = onThread { if self.isReply(slots.slots.wait(slot, turn: turn, deadline: 0)) { ended.add() } }
+        while slots.word(slot).pointee.load(ordering: .acquiring) & 1 == 0 { usleep(1000) }
+        usleep(20_000)
+        slots.word(slot).pointee.store(turn << 2, ordering: .releasing) // R2 without R3
+        slots.slots.interrupt(connection: nil, .linkDead)
+        join()
+        #expect(ended.count == 1)
+    }
+
     @Test func `A time-out that races a reply is one or the other at both ends`() throws {
         let slots = try Slots()
         let rounds = 20_000
