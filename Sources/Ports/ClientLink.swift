@@ -89,6 +89,7 @@ final class ClientLink: @unchecked Sendable {
         link.close()
         queues.change { state in
             state.isClosed = true
+            state.dropEverything()
             state.hot = []
             state.entries.removeAll()
         }

@@ -121,6 +121,7 @@ enum PortRundown {
                 }
                 entry.isOver = true
             }
+            state.dropEverything()
             state.hot = []
             state.entries.removeAll()
             return entries
@@ -153,6 +154,14 @@ extension QueueState {
             discard(held)
         }
         for id in expected.filter({ $0.value.connection === connection }).keys { expected.removeValue(forKey: id) }
+    }
+
+    /// The end of the queues: what nobody will receive or answer any more is forgotten, notices of clients that are gone among it.
+    mutating func dropEverything() {
+        while let record = main.first { discard(record) }
+        for entry in entries.all {
+            for record in entry.table.all { discard(record) }
+        }
     }
 
     /// Links of dead clients stay until the server has let go of their messages, so that a late answer gets the right status;
