@@ -98,7 +98,11 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
         case .connection(let port): PortRundown.closeConnectionPort(port)
         case .server(let connection): PortRundown.closeServerPort(connection, queues)
         case .client(let connection, let link): PortRundown.closeClientPort(connection, link)
-        case .unconnected: queues.change { $0.isClosed = true }
+        case .unconnected:
+            queues.change { state in
+                state.isClosed = true
+                state.dropEverything()
+            }
         }
     }
 

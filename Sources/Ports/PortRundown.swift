@@ -118,6 +118,7 @@ enum PortRundown {
                     }
                     state.dropMessages(of: connection)
                     connection.state = .disconnected
+                    entry.remove(connection)    // the two refer to each other
                 }
                 entry.isOver = true
             }

@@ -96,7 +96,11 @@ extension ALPCPort {
                   capacity: Int, deadline: Deadline, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
         let core = core.unsafelyUnwrapped
         let number = connection._withUnsafeGuaranteedRef { $0.number }
-        guard let (slot, turn) = core.pointee.slots.take(connection: number) ?? waitForSlot(deadline.nanoseconds) else { throw .insufficientResources }
+        guard let (slot, turn) = core.pointee.slots.take(connection: number) ?? waitForSlot(deadline.nanoseconds) else {
+            // Not even sent before its time was over.
+            if deadline.nanoseconds != 0 && deadline.hasPassed { return .timedOut }
+            throw .insufficientResources
+        }
         var header = message.header
         header.messageID = id != 0 ? id : MessageID.make(link: core.pointee.number, slot: slot, turn: turn)
         fill(&frame, header)
@@ -314,7 +318,9 @@ extension ALPCPort {
     func awaitAnswer(_ id: UInt32, _ connection: Connection, capacity: Int, deadline: Deadline, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
         let outcome = queues.receive(ReceiveFilter(connection: connection, answerTo: id), stateLock, capacity: capacity, deadline: deadline, into: &delivery)
         switch outcome {
-        case .message where delivery.header.type & 0xFF == HeaderType.cancelled: throw .messageLost
+        case .message where delivery.header.type & 0xFF == HeaderType.cancelled:
+            ALPCPort.finish(&delivery)
+            throw .messageLost
         case .timedOut:
             queues.change { $0.forget(id, connection) }
             return .timedOut

@@ -129,7 +129,14 @@ struct QueueState: ~Copyable {
     private mutating func takeQueued(_ filter: ReceiveFilter, capacity: Int, into delivery: inout Delivery) -> ReceiveOutcome {
         if isClosed { return .closed }
         absorbEverything()
-        guard let record = main.first(where: filter.takes) else {
+        var found = main.first(where: filter.takes)
+        // Its sender may have given it up since: what the ring announces comes first.
+        if let entry = found?.pointee.connection?.entry, !entry.isOver, entry.link.consumer.pointee.closings != entry.closingsSeen {
+            heat(entry)
+            absorb(entry)
+            found = main.first(where: filter.takes)
+        }
+        guard let record = found else {
             if let connection = filter.connection {
                 switch connection.state {
                 case .refused: return .refused

@@ -51,16 +51,18 @@ extension Session {
         case "lpccomplete":
             result = NtCompleteConnectPort(port)
         case "send":
-            result = NtAlpcSendWaitReceivePort(port, ULONG(number(2)), Buffer(rest(3)).pointer, nil, nil, nil, nil, nil)
+            let message = Buffer(rest(3))
+            result = withExtendedLifetime(message) { NtAlpcSendWaitReceivePort(port, ULONG(number(2)), message.pointer, nil, nil, nil, nil, nil) }
         case "lpcsend":
-            result = NtRequestPort(port, Buffer(rest(2)).pointer)
+            let message = Buffer(rest(2))
+            result = withExtendedLifetime(message) { NtRequestPort(port, message.pointer) }
         case "request":
             let message = Buffer(rest(3))
             result = request(port, message, milliseconds: number(2))
             if result == 0 { return "SUCCESS \(message.line)" }
         case "lpcrequest":
             let message = Buffer(rest(2))
-            result = NtRequestWaitReplyPort(port, message.pointer, message.pointer)
+            result = withExtendedLifetime(message) { NtRequestWaitReplyPort(port, message.pointer, message.pointer) }
             if result == 0 { return "SUCCESS \(message.line)" }
         case "reply":
             current.set(rest(3))

@@ -73,6 +73,7 @@ final class EchoServer: @unchecked Sendable {
     func end() {
         scene.end()
         for thread in threads { thread.result }
+        threads = []    // they refer to this object
         for handle in servers.withLock({ Array($0.values) }) where handle != 0 { _ = Port(handle: HANDLE(bitPattern: handle)).close() }
     }
 }

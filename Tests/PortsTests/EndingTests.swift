@@ -189,7 +189,8 @@ import Testing
         _ = try scene.pending()
     }
 
-    @Test func `G-16 The reply to an ended thread is cancelled`() throws {
+    @Test(.disabled(if: underAddressSanitizer, "it takes the unwound stack of an ended thread for an overrun"))
+    func `G-16 The reply to an ended thread is cancelled`() throws {
         let scene = Scene()
         defer { scene.end() }
         let listener = try scene.create()

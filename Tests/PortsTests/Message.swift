@@ -2,6 +2,7 @@
 // that a call wrote nothing else.
 
 import CNTTypes
+import Glibc
 import NTTypes
 import Testing
 
@@ -78,7 +79,10 @@ final class Message: @unchecked Sendable {
 
     /// The bytes from `offset` to the end, and those that lie behind the buffer, still hold the marker.
     func isUntouched(from offset: Int = 0) -> Bool {
-        UnsafeRawBufferPointer(start: base + offset, count: room + 64 - offset).allSatisfy { $0 == Self.marker }
+        let count = room + 64 - offset
+        guard count > 0 else { return true }
+        // The first byte is the marker, and each byte equals the one before.
+        return base.load(fromByteOffset: offset, as: UInt8.self) == Self.marker && memcmp(base + offset, base + offset + 1, count - 1) == 0
     }
 
     /// Nothing behind the message that the header describes was written.
@@ -130,5 +134,8 @@ final class Attributes: @unchecked Sendable {
 
 /// `count` bytes that differ from each other and from the marker's run.
 func pattern(_ count: Int, seed: Int = 0) -> [UInt8] {
-    (0 ..< count).map { UInt8(truncatingIfNeeded: ($0 &* 31) ^ ($0 >> 8) ^ seed) }
+    let start = (seed & 0xFFFF) * 13 % 4096
+    return Array(patternBytes[start ..< start + count])
 }
+
+private let patternBytes: [UInt8] = (0 ..< 0x10000 + 4096).map { UInt8(truncatingIfNeeded: ($0 &* 31) ^ ($0 >> 8)) }

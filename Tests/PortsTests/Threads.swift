@@ -63,6 +63,11 @@ func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
 /// The kernel's number of the calling thread.
 func gettid() -> Int32 { ntlpc_gettid() }
 
+/// The tests run under the address sanitizer.
+let underAddressSanitizer = dlsym(nil, "__asan_init") != nil
+/// The same for the thread sanitizer.
+let underThreadSanitizer = dlsym(nil, "__tsan_init") != nil
+
 /// Looks in small steps until `condition` holds. The watchdog ends a wait that never does.
 func eventually(_ condition: () -> Bool) {
     while !condition() { usleep(1000) }
@@ -97,7 +102,7 @@ final class BadMemory {
 
 /// Ends the test process when a test hangs, and says which and what its ports were doing.
 enum Watchdog {
-    private static let limit: UInt64 = 60
+    private static let limit: UInt64 = 300
     private static let running = Mutex<[Int: (name: String, since: UInt64)]>([:])
     private static let serial = Atomic<Int>(0)
 

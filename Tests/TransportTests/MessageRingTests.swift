@@ -189,31 +189,18 @@ import Testing
         }
     }
 
-    @Test func `A ring of skips is broken and does not hold its reader`() throws {
+    @Test func `A skip of the whole ring is broken`() throws {
+        // A producer that stamps one skip after the other would keep its reader for ever.
         let region = try Region()
         let consumer = ConsumerBox(region.words())
-        let stop = Counter()
-        // A producer that stamps skips as fast as the reader can follow.
-        let join = onThread {
-            let ring = region.words().ring
-            var position: UInt32 = 0
-            var frame = ntlpc_frame()
-            frame.kind = FrameKind.skip
-            while stop.count == 0 {
-                frame.stamp = WireLayout.stamp(position)
-                ring.copyMemory(from: &frame, byteCount: MemoryLayout<ntlpc_frame>.size)
-                position = (position &+ WireLayout.ringUnits) & WireLayout.positionMask
-                if position > 1 << 20 { position = 0 }
-            }
+        var frame = ntlpc_frame()
+        frame.kind = FrameKind.skip
+        frame.stamp = WireLayout.stamp(0)
+        region.words().ring.copyMemory(from: &frame, byteCount: MemoryLayout<ntlpc_frame>.size)
+        guard case .broken = consumer.ring.look() else {
+            Issue.record("not broken")
+            return
         }
-        var broken = 0
-        for _ in 0 ..< 1000 {
-            if case .broken = consumer.ring.look() { broken += 1 }
-            usleep(1)
-        }
-        stop.add()
-        join()
-        #expect(broken > 0)
     }
 
     @Test func `Random rings never lead the consumer out of the ring`() throws {

@@ -133,7 +133,7 @@ import Testing
 
     @Test func `A time-out that races a reply is one or the other at both ends`() throws {
         let slots = try Slots()
-        let rounds = 20_000
+        let rounds = 5000
         let delivered = Counter(), refused = Counter(), current = Atomic<UInt64>(0)
         withExtendedLifetime(Box(current)) { current in
             let join = onThread {
