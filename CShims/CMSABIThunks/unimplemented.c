@@ -34,7 +34,7 @@ void ntlpc_note_unimplemented(const char *name, int *noted) {
 UNUSED_ARGUMENTS
 
 #define STUB(ReturnType, Name, Parameters, Arguments, Count) \
-    __attribute__((visibility("default"))) ReturnType NTAPI Name Parameters { \
+    __attribute__((weak, visibility("default"))) ReturnType NTAPI Name Parameters { \
         static int noted; \
         ntlpc_note_unimplemented(#Name, &noted); \
         NTLPC_FAIL_##ReturnType; \

@@ -80,6 +80,9 @@ public enum Host {
         return UnsafePointer(bitPattern: installed.load(ordering: .acquiring))!
     }
 
+    /// The entries that a host may lack; see HostObjects.swift.
+    static var extended: NTLPC_HOST { table.pointee }
+
     public static var world: World { World(rawValue: table.pointee.World)! }
     public static var isNative: Bool { table.pointee.World == World.native.rawValue }
 

@@ -21,37 +21,39 @@ private enum FakeHost {
 
     static func table() -> UnsafeMutablePointer<NTLPC_HOST> {
         let table = UnsafeMutablePointer<NTLPC_HOST>.allocate(capacity: 1)
-        table.initialize(to: NTLPC_HOST(
-            Size: ULONG(MemoryLayout<NTLPC_HOST>.size), World: 3,
-            CreateHandle: { handle, waitable, _, _, _ in
-                FakeHost.next += 4
-                FakeHost.open += 1
-                FakeHost.waitables += 1
-                handle?.pointee = HANDLE(bitPattern: FakeHost.next)
-                waitable?.pointee = HANDLE(bitPattern: FakeHost.next)
-                return 0
-            },
-            CloseHandle: { _ in
-                FakeHost.open -= 1
-                return 0
-            },
-            SetSignaled: { _, signaled in FakeHost.signals.append(signaled) },
-            CloseWaitable: { _ in FakeHost.waitables -= 1 },
-            ClassifyHandle: { handle in
-                (UInt(bitPattern: handle) == 0x40 ? NTStatus.objectTypeMismatch : NTStatus.invalidHandle).rawValue
-            },
-            QueryDirectoryName: { directory, buffer, length in
-                // A name of 3000 bytes makes the caller ask twice.
-                guard UInt(bitPattern: directory) == 0x40, let length, let buffer else { return NTStatus.invalidHandle.rawValue }
-                defer { length.pointee = 3000 }
-                guard length.pointee >= 3000 else { return NTStatus.bufferTooSmall.rawValue }
-                for index in 0 ..< 1500 { buffer[index] = index == 0 ? 0x5C : 0x61 }
-                return 0
-            },
-            QueryClientId: { id in
-                id?.pointee.UniqueProcess = HANDLE(bitPattern: 0x123)
-                id?.pointee.UniqueThread = HANDLE(bitPattern: 0x456)
-            }))
+        var host = NTLPC_HOST()
+        host.Size = ULONG(MemoryLayout<NTLPC_HOST>.size)
+        host.World = 3
+        host.CreateHandle = { handle, waitable, _, _, _ in
+            FakeHost.next += 4
+            FakeHost.open += 1
+            FakeHost.waitables += 1
+            handle?.pointee = HANDLE(bitPattern: FakeHost.next)
+            waitable?.pointee = HANDLE(bitPattern: FakeHost.next)
+            return 0
+        }
+        host.CloseHandle = { _ in
+            FakeHost.open -= 1
+            return 0
+        }
+        host.SetSignaled = { _, signaled in FakeHost.signals.append(signaled) }
+        host.CloseWaitable = { _ in FakeHost.waitables -= 1 }
+        host.ClassifyHandle = { handle in
+            (UInt(bitPattern: handle) == 0x40 ? NTStatus.objectTypeMismatch : NTStatus.invalidHandle).rawValue
+        }
+        host.QueryDirectoryName = { directory, buffer, length in
+            // A name of 3000 bytes makes the caller ask twice.
+            guard UInt(bitPattern: directory) == 0x40, let length, let buffer else { return NTStatus.invalidHandle.rawValue }
+            defer { length.pointee = 3000 }
+            guard length.pointee >= 3000 else { return NTStatus.bufferTooSmall.rawValue }
+            for index in 0 ..< 1500 { buffer[index] = index == 0 ? 0x5C : 0x61 }
+            return 0
+        }
+        host.QueryClientId = { id in
+            id?.pointee.UniqueProcess = HANDLE(bitPattern: 0x123)
+            id?.pointee.UniqueThread = HANDLE(bitPattern: 0x456)
+        }
+        table.initialize(to: host)
         tables.append(table)
         return table
     }

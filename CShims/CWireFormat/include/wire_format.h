@@ -117,6 +117,20 @@ typedef struct ntlpc_reply {
 #define NTLPC_FRAMEFLAG_RELEASE   2u    /* the message ends here: a datagram or a last reply */
 #define NTLPC_FRAMEFLAG_LEGACY    4u    /* sent by an LPC call */
 #define NTLPC_FRAMEFLAG_CALLBACK  8u    /* a question inside a request */
+#define NTLPC_FRAMEFLAG_ATTACHED 16u    /* MESSAGE and ANSWER: the payload starts with an ntlpc_attached */
+
+/* What a message carries besides bytes. Descriptors and handles travel over the control socket, in a parcel that is sent before
+ * the frame that names it. */
+typedef struct ntlpc_attached {
+    uint32_t attributes;            /* ALPC_MESSAGE_*_ATTRIBUTE bits that the sender attached */
+    uint32_t parcel;                /* serial number of its parcel in this direction, or 0 */
+    uint32_t handle_count;
+    uint32_t view_flags;            /* ALPC_VIEWFLG_* */
+    uint64_t view_size;
+    uint32_t context;               /* security context, or 0 */
+    uint32_t qos;                   /* of that context: level | tracking << 4 | effective only << 5 */
+    uint64_t ticket;                /* work on behalf */
+} ntlpc_attached;
 
 typedef struct ntlpc_connect {
     uint32_t port_flags;            /* of the client's port attributes */
@@ -139,6 +153,8 @@ typedef struct ntlpc_accepted {
 #define NTLPC_CONTROL_HELLO    1u
 #define NTLPC_CONTROL_WELCOME  2u
 #define NTLPC_CONTROL_DRAIN    3u   /* the ring towards the receiver is full: take everything out of it */
+#define NTLPC_CONTROL_PARCEL   4u   /* an ntlpc_parcel with its items, and their descriptors */
+#define NTLPC_CONTROL_DATA     5u   /* an ntlpc_data_request, or the answer to one */
 
 typedef struct ntlpc_control {
     uint32_t magic, version, kind;
@@ -150,6 +166,48 @@ typedef struct ntlpc_control {
     uint32_t world;                 /* NTLPC_WORLD_* of the sender */
     uint32_t reserved;
     uint64_t nt_process;
+    uint64_t session;               /* of the sender: who has the same, not 0, can be given handles */
 } ntlpc_control;
+
+/* One packet of a parcel: the first items that 253 descriptors suffice for. */
+#define NTLPC_PARCEL_ITEMS     250u
+#define NTLPC_ITEM_HANDLE      1u   /* a handle: a descriptor, or a value of the receiver's process */
+#define NTLPC_ITEM_VIEW        2u   /* a view: descriptor of a sealed memory file */
+#define NTLPC_ITEM_DIRECT      3u   /* the event of a DIRECT attribute */
+#define NTLPC_ITEM_HAS_DESCRIPTOR 1u
+
+typedef struct ntlpc_parcel_item {
+    uint16_t kind, flags;           /* NTLPC_ITEM_* */
+    uint32_t object_type;           /* ALPC_PORFLG_OBJECT_TYPE_* */
+    uint32_t access;
+    uint32_t attributes;
+    uint64_t value;                 /* a handle without descriptor: its value at the receiver; a view: its offset */
+} ntlpc_parcel_item;
+
+typedef struct ntlpc_parcel {
+    uint32_t magic, version, kind;
+    uint32_t serial;
+    uint32_t first, total;          /* number of the first item in this packet, and of all */
+    uint32_t count;                 /* items in this packet, which follow */
+    uint32_t reserved;
+} ntlpc_parcel;
+
+/* NtReadRequestData and NtWriteRequestData: the server asks, the client's process copies. At most NTLPC_DATA_BYTES in one piece. */
+#define NTLPC_DATA_BYTES       32768u
+#define NTLPC_DATA_READ        1u
+#define NTLPC_DATA_WRITE       2u
+#define NTLPC_DATA_ANSWER      3u
+
+typedef struct ntlpc_data_request {
+    uint32_t magic, version, kind;
+    uint32_t serial;
+    uint32_t operation;             /* NTLPC_DATA_* */
+    uint32_t message;               /* id of the request whose sender waits */
+    uint32_t entry;                 /* which of its data entries */
+    uint32_t length;                /* bytes asked for, or in the answer copied */
+    uint64_t offset;                /* in the entry */
+    int32_t status;                 /* answer: an NTSTATUS */
+    uint32_t reserved;
+} ntlpc_data_request;
 
 #endif

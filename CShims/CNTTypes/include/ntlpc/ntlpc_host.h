@@ -16,6 +16,8 @@ extern "C" {
 #define NTLPC_WORLD_WINE   2u
 #define NTLPC_WORLD_OTHER  3u
 
+struct _NTLPC_CLIENT;
+
 typedef struct _NTLPC_HOST {
     ULONG Size;     /* sizeof(NTLPC_HOST), so that the table can grow */
     ULONG World;    /* NTLPC_WORLD_* */
@@ -35,7 +37,69 @@ typedef struct _NTLPC_HOST {
     NTSTATUS (*QueryDirectoryName)(HANDLE Directory, WCHAR *Buffer, ULONG *Length);
     /* Process and thread ids as the host's programs know them. */
     void (*QueryClientId)(CLIENT_ID *ClientId);
+
+    /* The entries from here on may be NULL: what needs one that is missing answers STATUS_NOT_SUPPORTED. Functions that may be called
+     * from a thread the host does not know say so. */
+
+    /* ---- Objects that messages carry. ObjectType: one ALPC_PORFLG_OBJECT_TYPE_* bit, 0 for a type that cannot travel. ---- */
+
+    /* What a handle names, its granted access, and its attributes (OBJ_INHERIT). */
+    NTSTATUS (*QueryHandle)(HANDLE Handle, ULONG *ObjectType, ACCESS_MASK *Access, ULONG *Attributes);
+    /* A file descriptor that stands for the object in every process of the machine; the caller closes it.
+     * STATUS_NOT_SUPPORTED when the object has none, STATUS_ACCESS_DENIED when the handle lacks Access. */
+    NTSTATUS (*HandleToDescriptor)(HANDLE Handle, ACCESS_MASK Access, int *Descriptor);
+    /* A new handle for such a descriptor, which stays the caller's. The descriptor may come from a hostile process. */
+    NTSTATUS (*DescriptorToHandle)(int Descriptor, ULONG ObjectType, ACCESS_MASK Access, ULONG Attributes, HANDLE *Handle);
+    /* Processes with the same session, not 0, can give each other handles with SendHandle. */
+    ULONGLONG (*QuerySession)(void);
+    /* Duplicates a handle into another process of the session. Options: DUPLICATE_SAME_ACCESS (2), DUPLICATE_SAME_ATTRIBUTES (4). */
+    NTSTATUS (*SendHandle)(HANDLE Handle, HANDLE ProcessId, ACCESS_MASK Access, ULONG Attributes, ULONG Options, HANDLE *Sent);
+    /* Closes any handle of this process: one that came with a message and was not fetched. From any thread. */
+    void (*CloseObject)(HANDLE Handle);
+
+    /* ---- Completion ports ---- */
+
+    /* Keeps a completion port for packets, whatever becomes of the handle. Wrong handles: as NtSetIoCompletion. */
+    NTSTATUS (*ReferenceCompletionPort)(HANDLE Port, PVOID *Completion);
+    NTSTATUS (*PostCompletion)(PVOID Completion, PVOID Key, PVOID ApcContext, NTSTATUS Status, ULONG_PTR Information);  /* from any thread */
+    void (*ReleaseCompletionPort)(PVOID Completion);                                                                   /* from any thread */
+
+    /* ---- Processes, threads, identity ---- */
+
+    NTSTATUS (*OpenProcess)(HANDLE *Process, ACCESS_MASK Access, ULONG Attributes, const CLIENT_ID *ClientId);
+    NTSTATUS (*OpenThread)(HANDLE *Thread, ACCESS_MASK Access, ULONG Attributes, const CLIENT_ID *ClientId);
+    /* Which thread a thread handle names. */
+    NTSTATUS (*QueryThread)(HANDLE Thread, CLIENT_ID *ClientId);
+    /* TokenId, AuthenticationId and ModifiedId of the token of a process of the session, or (ProcessId 0) of the calling thread. */
+    NTSTATUS (*QueryToken)(HANDLE ProcessId, LUID Ids[3]);
+    /* Makes the calling thread act for the client, until its thread token is taken away again. */
+    NTSTATUS (*Impersonate)(const struct _NTLPC_CLIENT *Client);
+
+    /* ---- Waits and callbacks ---- */
+
+    /* Waits for any handle of the host. STATUS_USER_APC when an alertable wait ran one, STATUS_TIMEOUT. */
+    NTSTATUS (*WaitForHandle)(HANDLE Handle, BOOLEAN Alertable, PLARGE_INTEGER Timeout);
+    /* Starts a thread that calls ntlpc_next_work(Pool) until that says FALSE, and runs each work item as the host's programs
+     * run their callbacks. */
+    NTSTATUS (*StartWorker)(PVOID Pool);
 } NTLPC_HOST;
+
+/* Who a thread is to act for. */
+typedef struct _NTLPC_CLIENT {
+    ULONG Level;                /* SECURITY_IMPERSONATION_LEVEL */
+    BOOLEAN EffectiveOnly;
+    HANDLE ProcessId;           /* of the host's, when the client's process is of the same session; else NULL */
+    ULONG Uid, Gid;             /* Linux ids, from the kernel */
+} NTLPC_CLIENT;
+
+/* A callback of a program, in the host's calling convention. */
+typedef struct _NTLPC_WORK {
+    PVOID Function;
+    PVOID Arguments[4];
+} NTLPC_WORK;
+
+/* For worker threads: waits for the next piece of work, ends the one before. FALSE: the thread shall end. */
+BOOLEAN ntlpc_next_work(PVOID Pool, NTLPC_WORK *Work);
 
 /* Installs the host. STATUS_INVALID_PARAMETER for a table that is too small or has holes; STATUS_ALREADY_INITIALIZED
  * (0xC0000510) after the first port call. The table must live as long as the process. */
