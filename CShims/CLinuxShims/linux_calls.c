@@ -92,10 +92,10 @@ int ntlpc_raise_descriptor_limit(void) {
 
 ssize_t ntlpc_send_with_descriptors(int socket, const void *bytes, size_t count, const int *fds, int fd_count, bool wait) {
     struct iovec part = { (void *)bytes, count };
-    union { struct cmsghdr header; char space[CMSG_SPACE(4 * sizeof(int))]; } control;
+    union { struct cmsghdr header; char space[CMSG_SPACE(NTLPC_DESCRIPTORS_MAX * sizeof(int))]; } control;
     struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
     ssize_t result;
-    if (fd_count < 0 || fd_count > 4) return -EINVAL;
+    if (fd_count < 0 || fd_count > NTLPC_DESCRIPTORS_MAX) return -EINVAL;
     if (fd_count) {
         memset(&control, 0, sizeof control);
         message.msg_control = control.space;
@@ -111,11 +111,13 @@ ssize_t ntlpc_send_with_descriptors(int socket, const void *bytes, size_t count,
 }
 
 ssize_t ntlpc_receive_with_descriptors(int socket, void *bytes, size_t count, int *fds, int *fd_count, bool wait) {
+    int capacity = *fd_count;
     struct iovec part = { bytes, count };
-    union { struct cmsghdr header; char space[CMSG_SPACE(8 * sizeof(int))]; } control;
+    union { struct cmsghdr header; char space[CMSG_SPACE((NTLPC_DESCRIPTORS_MAX + 1) * sizeof(int))]; } control;
     struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control };
     ssize_t result;
     int taken = 0;
+    *fd_count = 0;
     do result = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT)); while (result < 0 && errno == EINTR);
     if (result < 0) return -errno;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
@@ -124,7 +126,7 @@ ssize_t ntlpc_receive_with_descriptors(int socket, void *bytes, size_t count, in
         for (size_t i = 0; i < found; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
-            if (taken < 4 && !(message.msg_flags & (MSG_CTRUNC | MSG_TRUNC))) {
+            if (taken < capacity && !(message.msg_flags & (MSG_CTRUNC | MSG_TRUNC))) {
                 fd = ntlpc_move_high(fd);
                 if (fd >= 0) fds[taken++] = fd;
                 else message.msg_flags |= MSG_CTRUNC;
@@ -199,8 +201,8 @@ int ntlpc_unix_accept(int listener) {
     return fd < 0 ? -errno : ntlpc_move_high(fd);
 }
 
-int ntlpc_wait_readable(int socket, uint64_t deadline) {
-    struct pollfd one = { .fd = socket, .events = POLLIN };
+static int wait_for(int socket, short events, uint64_t deadline) {
+    struct pollfd one = { .fd = socket, .events = events };
     for (;;) {
         uint64_t now = ntlpc_monotonic_ns();
         uint64_t left = deadline > now ? deadline - now : 0;
@@ -211,6 +213,9 @@ int ntlpc_wait_readable(int socket, uint64_t deadline) {
         if (errno != EINTR) return -errno;
     }
 }
+
+int ntlpc_wait_readable(int socket, uint64_t deadline) { return wait_for(socket, POLLIN, deadline); }
+int ntlpc_wait_writable(int socket, uint64_t deadline) { return wait_for(socket, POLLOUT, deadline); }
 
 void ntlpc_shutdown(int socket) { shutdown(socket, SHUT_RDWR); }
 

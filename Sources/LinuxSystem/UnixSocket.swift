@@ -39,21 +39,28 @@ public enum UnixSocket {
         try check(sent)
     }
 
-    /// Receives one datagram without waiting: nil at the end of the stream, `again` when nothing is there.
-    public static func receive(into buffer: UnsafeMutableRawBufferPointer, from socket: Descriptor) throws(Errno) -> (count: Int, descriptors: [Descriptor])? {
-        var numbers: (Int32, Int32, Int32, Int32) = (-1, -1, -1, -1)
-        var found: Int32 = 0
-        let count = withUnsafeMutableBytes(of: &numbers) {
-            ntlpc_receive_with_descriptors(socket.rawValue, buffer.baseAddress!, buffer.count, $0.baseAddress!.assumingMemoryBound(to: Int32.self), &found, false)
+    /// Receives one datagram without waiting: nil at the end of the stream, `again` when nothing is there, `tooManyFiles` when its
+    /// descriptors had no room in this process. At most `most` descriptors are taken, the rest is closed.
+    public static func receive(into buffer: UnsafeMutableRawBufferPointer, from socket: Descriptor,
+                               most: Int = 4) throws(Errno) -> (count: Int, descriptors: [Descriptor])? {
+        var found = Int32(min(most, Int(NTLPC_DESCRIPTORS_MAX)))
+        var count = 0
+        let numbers = [Int32](unsafeUninitializedCapacity: Int(found)) { numbers, initialized in
+            count = ntlpc_receive_with_descriptors(socket.rawValue, buffer.baseAddress!, buffer.count, numbers.baseAddress!, &found, false)
+            initialized = Int(found)
         }
         try check(count)
-        let all = [numbers.0, numbers.1, numbers.2, numbers.3].prefix(Int(found)).map { Descriptor(owning: $0) }
-        return count == 0 ? nil : (count, all)
+        return count == 0 ? nil : (count, numbers.map { Descriptor(owning: $0) })
     }
 
     /// Waits until something can be received. Throws `timedOut` at `deadline` (absolute nanoseconds, 0 waits for ever).
     public static func waitReadable(_ socket: Descriptor, deadline: UInt64) throws(Errno) {
         try check(ntlpc_wait_readable(socket.rawValue, deadline))
+    }
+
+    /// Waits until something can be sent, likewise.
+    public static func waitWritable(_ socket: Descriptor, deadline: UInt64) throws(Errno) {
+        try check(ntlpc_wait_writable(socket.rawValue, deadline))
     }
 
     public static func hasHungUp(_ socket: Descriptor) -> Bool { ntlpc_hung_up(socket.rawValue) }

@@ -45,8 +45,8 @@ final class PortProcess: @unchecked Sendable {
 
 /// Tells the owner of a link what the watcher sees on its control socket.
 final class LinkWatch: Watched, @unchecked Sendable {
-    private let entry: LinkEntry
-    private let queues: PortQueues
+    let entry: LinkEntry
+    let queues: PortQueues
 
     init(_ entry: LinkEntry, _ queues: PortQueues) {
         self.entry = entry
@@ -54,12 +54,24 @@ final class LinkWatch: Watched, @unchecked Sendable {
     }
 
     func watchedReady(hungUp: Bool) {
-        guard let drain = entry.link.readControl() else {
+        readControl()
+        if hungUp { PortRundown.linkBroke(entry, of: queues) }
+    }
+}
+
+extension LinkWatch {
+    /// Does what the peer's process asks for over the control socket. Any thread, no lock held.
+    func readControl() {
+        guard let news = entry.link.readControl() else {
             PortRundown.linkBroke(entry, of: queues)
             return
         }
-        if drain { queues.pump() }
-        if hungUp { PortRundown.linkBroke(entry, of: queues) }
+        for one in news {
+            switch one {
+            case .drain: queues.pump()
+            case .data(let request, let bytes): DataEntries.take(request, bytes, entry, queues)
+            }
+        }
     }
 }
 

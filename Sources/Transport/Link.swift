@@ -96,6 +96,9 @@ public final class Link: @unchecked Sendable {
     /// Kicked for the peer, and kicked by the peer for us.
     private let kick: Descriptor
     public let bell: Descriptor
+    /// What the control socket has brought; see Parcel.swift.
+    let inbox = FutexLock(ControlInbox())
+    let serials = Atomic<UInt32>(0)
 
     init(side: Side, peer: PeerCredentials, control: Descriptor, number: UInt32, greeting: ntlpc_control,
          region: SharedMemory, kick: Descriptor, bell: Descriptor) {
@@ -208,23 +211,6 @@ public final class Link: @unchecked Sendable {
             try withUnsafeBytes(of: &message) { (bytes) throws(Errno) in try UnixSocket.send(bytes, over: control) }
         } catch {
             Trace.note(.transport, "drain request not sent: errno \(error.rawValue)")
-        }
-    }
-
-    /// Reads what waits on the control socket. True: the peer asks to drain. Nil: it hung up or broke the rules.
-    public func readControl() -> Bool? {
-        var message = ntlpc_control()
-        var drain = false
-        while true {
-            do throws(Errno) {
-                let received = try withUnsafeMutableBytes(of: &message) { (bytes) throws(Errno) in try UnixSocket.receive(into: bytes, from: control) }
-                guard let received else { return nil }
-                guard received.count == MemoryLayout<ntlpc_control>.size, message.magic == NTLPC_WIRE_MAGIC,
-                      message.kind == NTLPC_CONTROL_DRAIN else { return nil }
-                drain = true
-            } catch {
-                return error == .again ? drain : nil
-            }
         }
     }
 

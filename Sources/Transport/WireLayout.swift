@@ -89,6 +89,7 @@ public enum FrameFlags {
     public static let release = UInt16(NTLPC_FRAMEFLAG_RELEASE)
     public static let legacy = UInt16(NTLPC_FRAMEFLAG_LEGACY)
     public static let callback = UInt16(NTLPC_FRAMEFLAG_CALLBACK)
+    public static let attached = UInt16(NTLPC_FRAMEFLAG_ATTACHED)
 }
 
 /// The narrow fields of the wire, in the widths that the code counts in.

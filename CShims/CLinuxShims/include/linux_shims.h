@@ -102,9 +102,11 @@ extern uint32_t ntlpc_fork_generation;                          /* grows by one 
 
 /* ---- Sockets --------------------------------------------------------------------------------------------------------- */
 
-/* Sends one datagram with up to 4 descriptors; returns bytes sent or -errno. */
+#define NTLPC_DESCRIPTORS_MAX 253   /* the kernel's limit for one message */
+/* Sends one datagram with descriptors; returns bytes sent or -errno. */
 ssize_t ntlpc_send_with_descriptors(int socket, const void *_Nonnull bytes, size_t count, const int *_Nullable fds, int fd_count, bool wait);
-/* Receives one datagram; at most 4 descriptors, CLOEXEC. Surplus ones are closed. Returns bytes, 0 at end, or -errno. */
+/* Receives one datagram and its descriptors, CLOEXEC. *fd_count: room in `fds`, out how many came; surplus ones are closed. Returns bytes,
+ * 0 at end, or -errno. */
 ssize_t ntlpc_receive_with_descriptors(int socket, void *_Nonnull bytes, size_t count, int *_Nonnull fds, int *_Nonnull fd_count, bool wait);
 typedef struct ntlpc_peer { int32_t pid; uint32_t uid; uint32_t gid; } ntlpc_peer;
 int ntlpc_peer_credentials(int socket, ntlpc_peer *_Nonnull peer);
@@ -113,6 +115,7 @@ int ntlpc_unix_listen(int directory, const char *_Nonnull leaf, int backlog);
 int ntlpc_unix_connect(int directory, const char *_Nonnull leaf);
 int ntlpc_unix_accept(int listener);
 int ntlpc_wait_readable(int socket, uint64_t deadline);         /* 0, -ETIMEDOUT or -errno */
+int ntlpc_wait_writable(int socket, uint64_t deadline);
 void ntlpc_shutdown(int socket);
 
 /* ---- Epoll and eventfd ------------------------------------------------------------------------------------------------- */
