@@ -56,6 +56,7 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
     let isServerPort: Bool
     let limit: UInt32
     private let fullName: String?
+    private let madeResources = FutexLock<PortResources?>(nil)
     private let disconnectedFlag = Atomic<Bool>(false)
 
     init(_ role: Role, queues: PortQueues, traits: PortTraits, name: String? = nil) {
@@ -79,6 +80,19 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
     }
 
     public override var objectName: String? { fullName }
+
+    /// Sections, views, security contexts and reserves of this port; made when first asked for.
+    public var resources: PortResources {
+        madeResources.withLock { made in
+            if let made { return made }
+            let resources = PortResources()
+            made = resources
+            return resources
+        }
+    }
+
+    /// The same, for those who only look.
+    public var existingResources: PortResources? { madeResources.withLock { $0 } }
 
     public override func describe() -> String {
         let kindName = switch role {
@@ -104,6 +118,7 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
                 state.dropEverything()
             }
         }
+        resources.close()
     }
 
     /// Makes the handle's state follow the queue from now on.
