@@ -48,10 +48,19 @@ public func NtAlpcSendWaitReceivePort(
             }
         }
         var message = try MessageCapture.message(at: SendMessage, .alpc)
-        if SendMessageAttributes != nil { message.messageContext = try AttributeTransfer.read(SendMessageAttributes).messageContext }
+        var sent: SentAttributes?
+        if SendMessageAttributes != nil {
+            let read = try AttributeTransfer.read(SendMessageAttributes)
+            message.messageContext = read.messageContext
+            if !read.isEmpty { sent = read }
+        }
         return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
+            let attachment = try sent.map { (sent) throws(NTStatus) in try Attachment(sent, port, &message) }
+            defer { attachment?.end() }
             if isSync {
-                return try exchange(port, message, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
+                let status = try exchange(port, message, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
+                attachment?.isSent = true
+                return status
             }
             if message.header.messageID == 0 {
                 // A new message must not pretend to be a reply ([W] SDKT).
@@ -61,9 +70,31 @@ public func NtAlpcSendWaitReceivePort(
             } else {
                 try answer(port, message, release: isRelease)
             }
+            attachment?.isSent = true
             guard ReceiveMessage != nil else { return .success }
             return try receive(port, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
         }
+    }
+}
+
+/// What a call attaches to its message, for as long as the call lasts.
+private final class Attachment {
+    private let attached: OutgoingAttachments
+    /// The view that came with the message which this one answers, if it is to go ([D] ALPC_VIEWFLG_UNMAP_EXISTING).
+    private let old: Attachments?
+    var isSent = false
+
+    @inline(never)
+    init(_ sent: SentAttributes, _ port: ALPCPort, _ message: inout OutgoingMessage) throws(NTStatus) {
+        let id = message.header.messageID
+        old = id != 0 && (sent.view?.flags ?? 0) & ViewFlags.unmapExisting != 0 ? port.attachments(of: id) : nil
+        attached = try port.attach(sent, answering: id)
+        if !attached.isEmpty { message.attached = Unmanaged.passUnretained(attached) }
+    }
+
+    func end() {
+        if isSent { old?.unmapView() }
+        withExtendedLifetime(attached) {}
     }
 }
 
@@ -81,7 +112,7 @@ private func receive(_ port: ALPCPort, _ buffer: PPORT_MESSAGE?, _ length: PSIZE
     case .message:
         do throws(NTStatus) {
             try MessageCapture.write(delivery, to: buffer)
-            if attributes != nil { try AttributeTransfer.write(delivery, to: attributes) }
+            if attributes != nil { try AttributeTransfer.write(delivery, from: port, to: attributes) }
         } catch {
             port.putBack(&delivery)
             throw error
@@ -117,7 +148,7 @@ private func exchange(_ port: ALPCPort, _ message: OutgoingMessage, _ buffer: PP
     case .message:
         do throws(NTStatus) {
             try MessageCapture.write(delivery, to: buffer)
-            if attributes != nil { try AttributeTransfer.write(delivery, to: attributes) }
+            if attributes != nil { try AttributeTransfer.write(delivery, from: port, to: attributes) }
             if let length {
                 var actual = SIZE_T(delivery.count + MessageHeader.size)
                 guard ntlpc_copy_8(length, &actual) == 0 else { throw .accessViolation }

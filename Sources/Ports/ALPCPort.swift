@@ -118,7 +118,28 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
                 state.dropEverything()
             }
         }
-        resources.close()
+        existingResources?.close()
+        PortViews.portClosed(self)
+    }
+
+    /// Checks what a caller attaches to a message that goes to the other side of this port, or with `id` to the sender of a message.
+    /// - Throws: as `OutgoingAttachments`; `portDisconnected` on a port without another side.
+    public func attach(_ sent: SentAttributes, answering id: UInt32) throws(NTStatus) -> OutgoingAttachments {
+        let found = queues.lock.withLock { state -> Connection? in
+            if let connection { return connection }
+            guard id != 0 else { return nil }
+            do throws(NTStatus) { return try state.find(id).pointee.connection } catch { return nil }
+        }
+        guard let found else { throw id != 0 ? .invalidMessage : .portDisconnected }
+        let (flags, types) = queues.lock.withLock { _ in (found.peerFlags, found.peerTypes) }
+        return try OutgoingAttachments(sent, self, peerFlags: flags, peerTypes: types)
+    }
+
+    /// What came with a message that this port's process received and has not ended.
+    public func attachments(of id: UInt32) -> Attachments? {
+        queues.lock.withLock { state in
+            do throws(NTStatus) { return try state.find(id).pointee.attachments?.takeUnretainedValue() } catch { return nil }
+        }
     }
 
     /// Makes the handle's state follow the queue from now on.

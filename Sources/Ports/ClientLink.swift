@@ -63,6 +63,7 @@ final class ClientLink: @unchecked Sendable {
         var hello = ntlpc_control()
         hello.world = Host.world.rawValue
         hello.nt_process = Host.clientID().process
+        hello.session = Host.session
         do throws(LinkFailure) {
             return try Rendezvous.open(in: place.directory, leaf: place.leaf, hello: hello, deadline: deadline.nanoseconds, accept: accept)
         } catch {

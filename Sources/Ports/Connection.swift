@@ -37,6 +37,8 @@ final class Connection: @unchecked Sendable {
     /// Flags and message limit of the peer's port attributes.
     var peerFlags: UInt32
     var peerLimit: UInt32
+    /// Object types that the peer takes in handle attributes.
+    var peerTypes: UInt32 = 0
     /// The request: its id, and where the client waits.
     var requestID: UInt32 = 0
     var requestSlot = WireLayout.noSlot

@@ -155,6 +155,7 @@ extension ALPCPort {
         terms.impersonation_level = traits.attributes.securityQos.level.rawValue
         terms.context_tracking = traits.attributes.securityQos.dynamicTracking ? 1 : 0
         terms.effective_only = traits.attributes.securityQos.effectiveOnly ? 1 : 0
+        terms.dup_object_types = traits.attributes.dupObjectTypes
         terms.nt_process = me.process
         terms.nt_thread = me.thread
         var frame = ntlpc_frame()
@@ -276,6 +277,7 @@ extension ALPCPort {
         terms.port_flags = pending.port?.traits.flags ?? 0
         terms.max_message_length = pending.port?.traits.maxMessageLength ?? 0
         terms.max_connect_info = traits.maxConnectInfo
+        terms.dup_object_types = pending.port?.traits.attributes.dupObjectTypes ?? 0
         let payload = [UInt8](UnsafeRawBufferPointer(start: message.payload, count: Int(header.dataLength)))
         try queues.change { (state) throws(NTStatus) in
             let record = try state.connectionRequest(header)

@@ -59,11 +59,13 @@ final class ConnectionPort: LinkAcceptor, @unchecked Sendable {
         answer.max_connect_info = traits.maxConnectInfo
         answer.world = Host.world.rawValue
         answer.nt_process = ownProcess
+        answer.session = ownSession
         return .admit(answer: answer)
     }
 
     /// The process's own number: the watcher's thread may not ask the host, the creating thread has.
     private let ownProcess = Host.clientID().process
+    private let ownSession = Host.session
 
     func linkOpened(_ link: Link) {
         let entry = LinkEntry(link)

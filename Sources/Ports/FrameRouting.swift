@@ -18,8 +18,17 @@ extension QueueState {
         record.pointee.messageContext = context
         record.pointee.state = .queued
         if let payload { record.pointee.payload = StagingMemory.copy(payload, Int(header.dataLength)) }
+        adoptCarried(record)
         main.append(record)
         return record
+    }
+
+    /// The message takes over what came with its frame. Views and handles make an answer due, even to a datagram ([W] OVMM).
+    private mutating func adoptCarried(_ record: MessagePointer) {
+        guard let carried else { return }
+        self.carried = nil
+        record.pointee.attachments = Unmanaged.passRetained(carried)
+        if carried.needsContinuation { record.pointee.header.type |= HeaderFlags.continuation }
     }
 
     /// Queues the notice that a message was cancelled: its id, no data ([W] OVMM, PFW).
@@ -71,7 +80,7 @@ extension QueueState {
         guard admit(&header, count: Int(frame.length), flags: frame.flags, entry.core) else { return false }
         let record = enqueue(header, payload, connection: connection)
         record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
-        if header.type & HeaderFlags.continuation != 0 {
+        if record.pointee.header.type & HeaderFlags.continuation != 0 {
             record.pointee.slot = frame.slot
             record.pointee.turn = frame.turn
             guard entry.table.insert(record) else {
@@ -110,7 +119,10 @@ extension QueueState {
         record.pointee.turn = frame.turn
         record.pointee.isRelease = release
         record.pointee.state = .queued
-        if release { unlist(record) }
+        if let old = record.pointee.attachments { old.release() }
+        record.pointee.attachments = nil
+        adoptCarried(record)
+        if record.pointee.header.type & HeaderFlags.continuation == 0 { unlist(record) }
         main.append(record)
     }
 
@@ -121,6 +133,7 @@ extension QueueState {
         let legacy = frame.flags & FrameFlags.legacy != 0
         let connection = Connection(entry: entry, number: frame.connection, state: .requested, isLegacy: legacy,
                                     peerFlags: terms.port_flags, peerLimit: terms.max_message_length)
+        connection.peerTypes = terms.dup_object_types
         guard entry.add(connection) else { return false }
         var header = MessageHeader(frame)
         guard MessageID.isWellFormed(header.messageID), MessageID.link(of: header.messageID) == entry.link.number,
@@ -272,7 +285,7 @@ extension QueueState {
         guard admit(&header, count: Int(frame.length), flags: frame.flags, connection.core) else { return false }
         let record = enqueue(header, payload, connection: connection)
         record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
-        if header.type & HeaderFlags.continuation != 0 && !connection.entry.table.insert(record) {
+        if record.pointee.header.type & HeaderFlags.continuation != 0 && !connection.entry.table.insert(record) {
             discard(record)
             return false
         }
@@ -292,11 +305,8 @@ extension QueueState {
         header.clientProcess = connection.entry.ntProcess
         header.type = release ? HeaderType.reply : HeaderType.request | HeaderFlags.continuation
         let record = enqueue(header, payload, connection: connection, context: waiting.context)
-        if release {
-            expected.removeValue(forKey: sent.messageID)
-        } else if !connection.entry.table.insert(record) {
-            discard(record)
-        }
+        if release { expected.removeValue(forKey: sent.messageID) }
+        if record.pointee.header.type & HeaderFlags.continuation != 0 && !connection.entry.table.insert(record) { discard(record) }
     }
 
     private mutating func takeAccepted(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ connection: Connection) {
@@ -316,6 +326,7 @@ extension QueueState {
         // The server may have left again, or died, between its answer and this moment: an end stays an end.
         if connection.state == .requested { connection.state = .open }
         connection.peerFlags = terms.port_flags
+        connection.peerTypes = terms.dup_object_types
         connection.peerLimit = min(terms.max_message_length, UInt32(MessageHeader.largestTotal))
     }
 

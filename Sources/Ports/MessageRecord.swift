@@ -39,6 +39,8 @@ struct MessageRecord {
     var isRelease = false
     /// The reader's own value, given back with the answer.
     var messageContext: UInt64 = 0
+    /// What came with it, retained.
+    var attachments: Unmanaged<Attachments>?
 
     var connection: Connection? {
         get { reference?.takeUnretainedValue() }
@@ -61,6 +63,11 @@ struct MessageRecord {
         return given
     }
 
+    /// Nobody waits for an answer: it only ends the message and what came with it.
+    var isOneWay: Bool {
+        let type = header.type & 0xFF
+        return type == HeaderType.datagram || type == HeaderType.reply
+    }
     var isConnectionRequest: Bool { header.type & 0xFF == HeaderType.connectionRequest }
     var isSynchronous: Bool { slot != WireLayout.noSlot }
 }
@@ -89,6 +96,8 @@ struct MessagePool: ~Copyable {
         if let payload = record.pointee.payload { ntlpc_free(payload) }
         record.pointee.payload = nil
         if let reference = record.pointee.surrender() { reference.release() }
+        if let attachments = record.pointee.attachments { attachments.release() }
+        record.pointee.attachments = nil
         record.pointee.slot = WireLayout.noSlot
         record.pointee.turn = 0
         record.pointee.state = .queued

@@ -15,6 +15,8 @@ extension ALPCPort {
         let number: UInt32
         let slot: UInt32
         let turn: UInt32
+        /// Nobody waits for the answer.
+        let isSilent: Bool
     }
 
     /// Answers the message that `message.header` names.
@@ -72,7 +74,8 @@ extension ALPCPort {
         guard reference == nil || reference.unsafelyUnwrapped.toOpaque() == connection.toOpaque() else { throw .accessDenied }
         guard UInt32(header.totalLength) <= min(limit, connection._withUnsafeGuaranteedRef { $0.peerLimit }) else { throw .portMessageTooLong }
         let route = Route(connection: connection, core: connection._withUnsafeGuaranteedRef { $0.core },
-                          number: connection._withUnsafeGuaranteedRef { $0.number }, slot: record.pointee.slot, turn: record.pointee.turn)
+                          number: connection._withUnsafeGuaranteedRef { $0.number }, slot: record.pointee.slot, turn: record.pointee.turn,
+                          isSilent: record.pointee.isOneWay)
         if release {
             // The record's own reference becomes the route's.
             state.unlist(record)
@@ -94,6 +97,7 @@ extension ALPCPort {
         header.clientProcess = me.process
         header.clientThread = me.thread
         let flags = (release ? FrameFlags.release : 0) | (message.isLegacy ? FrameFlags.legacy : 0)
+        if message.attached != nil || route.isSilent { return try deliverAttached(message, header, flags, route) }
         if route.slot != WireLayout.noSlot {
             var reply = ntlpc_reply()
             reply.kind = FrameKind.answer
@@ -105,6 +109,41 @@ extension ALPCPort {
             return
         }
         try send(header, message.payload, flags, route)
+    }
+
+    /// An answer with attachments, or one that only ends a message.
+    @inline(never)
+    private func deliverAttached(_ message: borrowing OutgoingMessage, _ header: MessageHeader, _ flags: UInt16, _ route: Route) throws(NTStatus) {
+        if route.isSilent { return }
+        guard let attached = message.attached?.takeUnretainedValue() else { return }
+        let entry = route.connection.takeUnretainedValue().entry
+        if route.slot == WireLayout.noSlot {
+            var frame = ntlpc_frame()
+            frame.kind = FrameKind.answer
+            frame.flags = flags
+            frame.length = UInt32(header.dataLength)
+            frame.connection = route.number
+            frame.slot = WireLayout.noSlot
+            frame.set(header)
+            switch try ALPCPort.send(attached, &frame, message.payload, entry) {
+            case .sent: return
+            case .dead: throw .portDisconnected
+            case .full: throw .insufficientResources
+            }
+        }
+        var head = try attached.pack(entry)
+        var reply = ntlpc_reply()
+        reply.kind = FrameKind.answer
+        reply.flags = flags | FrameFlags.attached
+        reply.set(header)
+        let bytes = withUnsafeBytes(of: &head) { Array($0) } + UnsafeRawBufferPointer(start: message.payload, count: message.count)
+        reply.length = UInt32(bytes.count)
+        let taken = bytes.withUnsafeBytes { entry.link.replies.publish(&reply, payload: $0.baseAddress, slot: route.slot, turn: route.turn) }
+        guard taken else {
+            attached.takeBack(entry)
+            throw .requestCanceled
+        }
+        attached.commit()
     }
 
     /// An answer that nobody waits for in a slot goes through the ring.
@@ -167,6 +206,10 @@ extension ALPCPort {
         if let retained = delivery.retained {
             retained.release()
             delivery.retained = nil
+        }
+        if let attachments = delivery.attachments {
+            attachments.release()
+            delivery.attachments = nil
         }
     }
 }

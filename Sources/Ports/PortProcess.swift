@@ -39,6 +39,7 @@ final class PortProcess: @unchecked Sendable {
             _ = Unmanaged.passRetained(PortProcess.instance)
             PortProcess.instance = FutexLock(nil)
             LinkNumbers.forgetAll()
+            PortViews.forgetAll()
         }
     }()
 }

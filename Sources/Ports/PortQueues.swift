@@ -64,6 +64,8 @@ public struct Delivery {
     var record: MessagePointer?
     /// Retained for a message without a record, so that it can be put back.
     var retained: Unmanaged<Connection>?
+    /// What came with the message, retained.
+    var attachments: Unmanaged<Attachments>?
     /// A reply that still lies in its slot: given back when the delivery ends.
     var slot = -1
     var core: LinkPointer?

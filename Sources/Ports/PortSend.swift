@@ -16,6 +16,8 @@ public struct OutgoingMessage {
     public var messageContext: UInt64 = 0
     /// Sent by an LPC call.
     public var isLegacy = false
+    /// What goes with it. Kept alive by the caller, so that the way of all other messages counts no references.
+    public var attached: Unmanaged<OutgoingAttachments>?
 
     public init(header: MessageHeader, payload: UnsafeRawPointer?) {
         self.header = header
@@ -108,7 +110,18 @@ extension ALPCPort {
         frame.slot = UInt32(truncatingIfNeeded: slot)
         frame.turn = turn
         let until = deadline.nanoseconds
-        switch Link.send(core, &frame, payload: message.payload, deadline: until, askToDrain: { self.askToDrain() }) {
+        let sent: SendOutcome
+        if let attached = message.attached {
+            do throws(NTStatus) {
+                sent = try ALPCPort.send(attached.takeUnretainedValue(), &frame, message.payload, connection.takeUnretainedValue().entry, deadline: until)
+            } catch {
+                core.pointee.slots.giveBack(slot)
+                throw error
+            }
+        } else {
+            sent = Link.send(core, &frame, payload: message.payload, deadline: until, askToDrain: { self.askToDrain() })
+        }
+        switch sent {
         case .sent: break
         case .dead, .full:
             core.pointee.slots.giveBack(slot)
@@ -133,6 +146,9 @@ extension ALPCPort {
         let head = core.pointee.slots.headOfReply(slot)
         let shared = head.load(as: ntlpc_reply.self)
         guard shared.kind == FrameKind.answer else { throw failure(shared, slot) }
+        if shared.flags & FrameFlags.attached != 0 {
+            return try takeAttachedReply(shared, head, slot, header.messageID, context: message.messageContext, capacity: capacity, into: &delivery)
+        }
         let count = Int(min(shared.length, UInt32(MessageHeader.largestPayload)))
         delivery.header = MessageHeader(shared)
         delivery.header.setLength(count)
@@ -147,6 +163,51 @@ extension ALPCPort {
             delivery.header.type = HeaderType.reply
             return .message
         }
+        return keepReply(release: shared.flags & FrameFlags.release != 0, capacity: capacity, into: &delivery)
+    }
+
+    /// Sends a frame with attachments: the parcel, then the frame with its head before the payload.
+    @inline(never)
+    static func send(_ attached: OutgoingAttachments, _ frame: inout ntlpc_frame, _ payload: UnsafeRawPointer?, _ entry: LinkEntry,
+                     deadline: UInt64 = 0) throws(NTStatus) -> SendOutcome {
+        var head = try attached.pack(entry)
+        frame.flags |= FrameFlags.attached
+        frame.length += UInt32(MemoryLayout<ntlpc_attached>.size)
+        let outcome = withUnsafeBytes(of: &head) { entry.link.send(&frame, prefix: $0, payload: payload, deadline: deadline) }
+        if case .sent = outcome { attached.commit() } else { attached.takeBack(entry) }
+        return outcome
+    }
+
+    /// The same for any message that goes through the ring.
+    private func send(_ message: borrowing OutgoingMessage, _ frame: inout ntlpc_frame, _ connection: Connection) throws(NTStatus) -> SendOutcome {
+        if let attached = message.attached { return try Self.send(attached.takeUnretainedValue(), &frame, message.payload, connection.entry) }
+        return connection.link.send(&frame, payload: message.payload)
+    }
+
+    /// A reply that came with attachments. The message lives on until its receiver ends it, so that the attachments do (0x2002).
+    @inline(never)
+    private func takeAttachedReply(_ shared: ntlpc_reply, _ head: UnsafeMutableRawPointer, _ slot: Int, _ id: UInt32, context: UInt64, capacity: Int,
+                                   into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
+        guard let connection else { throw .portClosed }
+        let size = MemoryLayout<ntlpc_attached>.size
+        let body = head + MemoryLayout<ntlpc_reply>.size
+        let count = Int(shared.length) - size
+        guard count >= 0, count <= MessageHeader.largestPayload,
+              let attachments = Attachments(body.load(as: ntlpc_attached.self), connection.entry, connection: ObjectIdentifier(connection)) else {
+            connection.link.slots.giveBack(slot)
+            PortRundown.linkBroke(connection.entry, of: queues)
+            throw .portDisconnected
+        }
+        delivery.header = MessageHeader(shared)
+        delivery.header.setLength(count)
+        delivery.header.messageID = id
+        delivery.header.clientProcess = connection.entry.ntProcess
+        delivery.payload = UnsafeRawPointer(body + size)
+        delivery.count = count
+        delivery.slot = slot
+        delivery.core = core
+        delivery.messageContext = context
+        delivery.attachments = Unmanaged.passRetained(attachments)
         return keepReply(release: shared.flags & FrameFlags.release != 0, capacity: capacity, into: &delivery)
     }
 
@@ -208,7 +269,9 @@ extension ALPCPort {
     @inline(never)
     private func keepReply(release: Bool, capacity: Int, into delivery: inout Delivery) -> ReceiveOutcome {
         guard let connection else { return .closed }
-        delivery.header.type = release ? HeaderType.reply : HeaderType.request | HeaderFlags.continuation
+        let attachments = delivery.attachments
+        let ends = release && attachments?._withUnsafeGuaranteedRef({ $0.needsContinuation }) != true
+        delivery.header.type = (release ? HeaderType.reply : HeaderType.request) | (ends ? 0 : HeaderFlags.continuation)
         let header = delivery.header
         let fits = delivery.count + MessageHeader.size <= capacity
         let context = delivery.messageContext
@@ -225,7 +288,11 @@ extension ALPCPort {
             } else {
                 record = state.enqueue(header, payload, connection: connection, context: context)
             }
-            if release { return nil }
+            record.pointee.attachments = attachments.map { $0.retain() }
+            if ends {
+                if fits { state.pool.release(record) }
+                return nil
+            }
             if !connection.entry.table.insert(record) {
                 if fits { state.pool.release(record) }
                 return nil
@@ -260,7 +327,14 @@ extension ALPCPort {
             return id
         }
         fill(&frame, header)
-        switch connection.link.send(&frame, payload: message.payload) {
+        let outcome: SendOutcome
+        do throws(NTStatus) {
+            outcome = try send(message, &frame, connection)
+        } catch {
+            if !datagram { queues.change { $0.forget(header.messageID, connection) } }
+            throw error
+        }
+        switch outcome {
         case .sent:
             return header.messageID
         case .dead, .full:
@@ -307,7 +381,14 @@ extension ALPCPort {
         frame.connection = connection.number
         frame.slot = WireLayout.noSlot
         fill(&frame, header)
-        guard case .sent = connection.link.send(&frame, payload: message.payload) else {
+        let outcome: SendOutcome
+        do throws(NTStatus) {
+            outcome = try send(message, &frame, connection)
+        } catch {
+            queues.change { $0.forget(header.messageID, connection) }
+            throw error
+        }
+        guard case .sent = outcome else {
             queues.change { $0.forget(header.messageID, connection) }
             throw connection.link.peerHasGone ? .portDisconnected : .insufficientResources
         }

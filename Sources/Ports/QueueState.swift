@@ -39,6 +39,8 @@ struct QueueState: ~Copyable {
     var expected: [UInt32: (connection: Connection, context: UInt64)] = [:]
     var waitablePorts: [WaitablePort] = []
     private var aftermath = Aftermath()
+    /// What came with the frame that is being taken in; whoever makes its record takes it over.
+    var carried: Attachments?
 
     init(isServer: Bool) { self.isServer = isServer }
 
@@ -87,7 +89,7 @@ struct QueueState: ~Copyable {
         guard case .frame = consumer.pointee.look() else { return false }
         let kind = consumer.pointee.frame.kind
         let count = Int(consumer.pointee.frame.length)
-        guard kind == FrameKind.message, consumer.pointee.closings == core.pointee.closingsSeen.load(ordering: .relaxed),
+        guard kind == FrameKind.message, consumer.pointee.frame.flags & FrameFlags.attached == 0, consumer.pointee.closings == core.pointee.closingsSeen.load(ordering: .relaxed),
               count + MessageHeader.size <= capacity, count <= MessageHeader.largestPayload,
               let connection = hot._withUnsafeGuaranteedRef({ $0.find(consumer.pointee.frame.connection) }),
               connection._withUnsafeGuaranteedRef({ $0.state }) == .open, filter.takes(connection) else { return false }
@@ -162,6 +164,7 @@ struct QueueState: ~Copyable {
         delivery.payload = UnsafeRawPointer(record.pointee.payload)
         delivery.portContext = record.pointee.isConnectionRequest ? 0 : record.pointee.connection?.portContext ?? 0
         delivery.messageContext = record.pointee.messageContext
+        delivery.attachments = record.pointee.attachments.map { $0.retain() }
         delivery.sequence = sequence
         delivery.record = nil
         record.pointee.payload = nil
@@ -188,6 +191,7 @@ struct QueueState: ~Copyable {
             record.pointee.header = delivery.header
             record.pointee.connection = delivery.retained?.takeUnretainedValue()
             record.pointee.messageContext = delivery.messageContext
+            record.pointee.attachments = delivery.attachments.map { $0.retain() }
         }
         record.pointee.state = .queued
         if let owned = delivery.owned {
@@ -238,8 +242,11 @@ struct QueueState: ~Copyable {
                 breakLink(entry)
                 return
             case .frame:
-                let payload = UnsafeRawPointer(entry.link.consumer.pointee.payload)
-                let good = isServer ? takeFromClient(entry.link.consumer.pointee.frame, payload, entry) : takeFromServer(entry.link.consumer.pointee.frame, payload, entry)
+                var payload = UnsafeRawPointer(entry.link.consumer.pointee.payload)
+                var frame = entry.link.consumer.pointee.frame
+                var good = frame.flags & FrameFlags.attached == 0 || unpack(&frame, &payload, entry)
+                if good { good = isServer ? takeFromClient(frame, payload, entry) : takeFromServer(frame, payload, entry) }
+                carried = nil
                 guard good else {
                     breakLink(entry)
                     return

@@ -138,7 +138,7 @@ typedef struct ntlpc_connect {
     uint32_t impersonation_level;
     uint32_t context_tracking;
     uint32_t effective_only;
-    uint32_t reserved;
+    uint32_t dup_object_types;      /* that the client's port takes in handle attributes */
     uint64_t nt_process, nt_thread; /* as the client's world numbers them */
 } ntlpc_connect;
 
@@ -146,7 +146,7 @@ typedef struct ntlpc_accepted {
     uint32_t port_flags;            /* of the server's communication port */
     uint32_t max_message_length;
     uint32_t max_connect_info;      /* LPC */
-    uint32_t reserved;
+    uint32_t dup_object_types;
 } ntlpc_accepted;
 
 /* Control socket */
