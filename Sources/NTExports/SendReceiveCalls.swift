@@ -30,8 +30,7 @@ public func NtAlpcSendWaitReceivePort(
 ) -> NTSTATUS {
     statusBoundary("NtAlpcSendWaitReceivePort") { () throws(NTStatus) -> NTStatus in
         let isSync = Flags & MessageCallFlags.sync != 0
-        let isRelease = Flags & MessageCallFlags.release != 0
-        if isSync && (SendMessage == nil || isRelease) { throw .invalidParameter2 }
+        if isSync && (SendMessage == nil || Flags & MessageCallFlags.release != 0) { throw .invalidParameter2 }
         if Flags & MessageCallFlags.internalReject != 0 && SendMessage != nil { throw .invalidParameter2 }
         if isSync && ReceiveMessage == nil { throw .lpcReceiveBufferExpected }
         let deadline = try MessageCapture.deadline(Timeout)
@@ -47,32 +46,55 @@ public func NtAlpcSendWaitReceivePort(
                 try receive(port, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
             }
         }
-        var message = try MessageCapture.message(at: SendMessage, .alpc)
-        var sent: SentAttributes?
-        if SendMessageAttributes != nil {
-            let read = try AttributeTransfer.read(SendMessageAttributes)
-            message.messageContext = read.messageContext
-            if !read.isEmpty { sent = read }
+        let call = MessageCall(flags: Flags, send: SendMessage, receive: ReceiveMessage, length: BufferLength, attributes: ReceiveMessageAttributes,
+                               capacity: capacity, deadline: deadline)
+        let message = try MessageCapture.message(at: SendMessage, .alpc)
+        if let SendMessageAttributes { return try call.send(message, SendMessageAttributes, on: PortHandle) }
+        return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in try call.send(message, port) }
+    }
+}
+
+/// The arguments of a call that sends.
+private struct MessageCall {
+    let flags: ULONG
+    let send: PPORT_MESSAGE
+    let receive: PPORT_MESSAGE?
+    let length: PSIZE_T?
+    let attributes: PALPC_MESSAGE_ATTRIBUTES?
+    let capacity: Int
+    let deadline: Deadline
+
+    @inline(__always)
+    func send(_ message: borrowing OutgoingMessage, _ port: ALPCPort) throws(NTStatus) -> NTStatus {
+        if flags & MessageCallFlags.sync != 0 {
+            return try exchange(port, message, receive, length, attributes, capacity, deadline)
         }
-        return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
-            let attachment = try sent.map { (sent) throws(NTStatus) in try Attachment(sent, port, &message) }
-            defer { attachment?.end() }
-            if isSync {
-                let status = try exchange(port, message, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
-                attachment?.isSent = true
-                return status
-            }
-            if message.header.messageID == 0 {
-                // A new message must not pretend to be a reply ([W] SDKT).
-                guard message.header.type & 0xFF != HeaderType.reply else { throw .lpcRequestsNotAllowed }
-                let id = try port.post(message, datagram: isRelease)
-                try CallerMemory.write(id, to: UnsafeMutableRawPointer(SendMessage) + 24)
-            } else {
-                try answer(port, message, release: isRelease)
-            }
-            attachment?.isSent = true
-            guard ReceiveMessage != nil else { return .success }
-            return try receive(port, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
+        let isRelease = flags & MessageCallFlags.release != 0
+        if message.header.messageID == 0 {
+            // A new message must not pretend to be a reply ([W] SDKT).
+            guard message.header.type & 0xFF != HeaderType.reply else { throw .lpcRequestsNotAllowed }
+            let id = try port.post(message, datagram: isRelease)
+            try CallerMemory.write(id, to: UnsafeMutableRawPointer(send) + 24)
+        } else {
+            try answer(port, message, release: isRelease)
+        }
+        guard receive != nil else { return .success }
+        return try NTExports.receive(port, receive, length, attributes, capacity, deadline)
+    }
+
+    /// The same with attributes.
+    @inline(never)
+    func send(_ message: OutgoingMessage, _ attributes: PALPC_MESSAGE_ATTRIBUTES, on handle: HANDLE?) throws(NTStatus) -> NTStatus {
+        let sent = try AttributeTransfer.read(attributes)
+        var message = message
+        message.messageContext = sent.messageContext
+        return try HandleTable.withObject(handle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
+            if sent.isEmpty { return try send(message, port) }
+            let attachment = try Attachment(sent, port, &message)
+            defer { attachment.end() }
+            let status = try send(message, port)
+            attachment.isSent = true
+            return status
         }
     }
 }
@@ -99,7 +121,7 @@ private final class Attachment {
 }
 
 @inline(__always)
-private func answer(_ port: ALPCPort, _ message: OutgoingMessage, release: Bool) throws(NTStatus) {
+private func answer(_ port: ALPCPort, _ message: borrowing OutgoingMessage, release: Bool) throws(NTStatus) {
     // Reserves do not exist yet, so no reserve id can be known ([W] RLI-T for the status).
     guard message.header.messageID & 0x8000_0000 == 0 else { throw .objectidNotFound }
     try port.answer(message, release: release)
@@ -133,7 +155,7 @@ private func receive(_ port: ALPCPort, _ buffer: PPORT_MESSAGE?, _ length: PSIZE
 
 /// A synchronous request, or an answer that waits for the next hop.
 @inline(__always)
-private func exchange(_ port: ALPCPort, _ message: OutgoingMessage, _ buffer: PPORT_MESSAGE?, _ length: PSIZE_T?,
+private func exchange(_ port: ALPCPort, _ message: borrowing OutgoingMessage, _ buffer: PPORT_MESSAGE?, _ length: PSIZE_T?,
                       _ attributes: PALPC_MESSAGE_ATTRIBUTES?, _ capacity: Int, _ deadline: Deadline) throws(NTStatus) -> NTStatus {
     var delivery = Delivery()
     let outcome: ReceiveOutcome
