@@ -35,7 +35,7 @@ AT(ntlpc_reply, info, 20);
 AT(ntlpc_reply, frame_kind, 22);
 AT(ntlpc_reply, frame_flags, 23);
 SIZE(ntlpc_connect, 40);
-SIZE(ntlpc_accepted, 16);
+SIZE(ntlpc_accepted, 24);
 SIZE(ntlpc_control, 56);
 SIZE(ntlpc_attached, 40);
 _Static_assert(sizeof(ntlpc_attached) + 65535 - 40 <= NTLPC_MAX_PAYLOAD, "the largest message may have attachments");

@@ -57,10 +57,7 @@ private func connectPort(_ handle: PHANDLE?, _ name: PUNICODE_STRING?, _ quality
     traits.isLegacy = true
     traits.attributes.givenFlags = PortTraits.allowRequests
     traits.attributes.securityQos = try SecurityQualityOfService(try CallerMemory.read(quality))
-    if clientView != nil {
-        guard try CallerMemory.read(clientView).Length == ULONG(MemoryLayout<PORT_VIEW>.size) else { throw .invalidParameter }
-        throw .notImplemented   // views of the client's section
-    }
+    let ownView = try LegacyViewCapture(clientView)
     if serverView != nil {
         guard try CallerMemory.read(serverView).Length == ULONG(MemoryLayout<REMOTE_PORT_VIEW>.size) else { throw .invalidParameter }
     }
@@ -75,6 +72,8 @@ private func connectPort(_ handle: PHANDLE?, _ name: PUNICODE_STRING?, _ quality
     var requirement = ServerRequirement.none
     if let sid { requirement = .user(try SID(try SecurityDescriptorCapture.sid(at: UnsafeRawPointer(sid)))) }
     try CallerMemory.probeWrite(handle)
+    if serverView != nil { try CallerMemory.probeWrite(serverView) }
+    let offered = try ownView?.offer()
     // The caller's buffer has room for what it gave; the server's answer is cut to that.
     func giveInformation(_ payload: [UInt8]) throws(NTStatus) {
         guard information != nil, length != nil else { return }
@@ -82,16 +81,14 @@ private func connectPort(_ handle: PHANDLE?, _ name: PUNICODE_STRING?, _ quality
         try CallerMemory.copyOut(answer, to: information)
         try CallerMemory.write(ULONG(answer.count), to: length)
     }
-    switch try ALPCPort.connect(to: name, traits: traits, message: message, waits: true, capacity: nil, deadline: .never, requirement: requirement) {
+    switch try ALPCPort.connect(to: name, traits: traits, message: message, waits: true, capacity: nil, deadline: .never, requirement: requirement,
+                              view: offered) {
     case .connected(let result):
         do throws(NTStatus) {
             try giveInformation(result.payload)
             try CallerMemory.writeIfPresent(result.maxMessageLength, to: maxMessage)
-            if serverView != nil {
-                var none = REMOTE_PORT_VIEW()
-                none.Length = ULONG(MemoryLayout<REMOTE_PORT_VIEW>.size)
-                try CallerMemory.write(none, to: serverView)
-            }
+            if let view = result.ownView { try ownView?.give(view, remote: result.remoteBase) }
+            try LegacyViewCapture.give(result.serverView, to: serverView)
         } catch {
             result.port.lastHandleClosed()
             throw error
@@ -110,7 +107,7 @@ private func connectPort(_ handle: PHANDLE?, _ name: PUNICODE_STRING?, _ quality
 ///
 /// On success and on refusal the connection information is the server's ([R] ROS-LPC; [B] WI6). Information above the port's limit is cut.
 /// Statuses: `OBJECT_NAME_NOT_FOUND`, `OBJECT_TYPE_MISMATCH`, `ACCESS_DENIED`, `PORT_CONNECTION_REFUSED`, `INVALID_PARAMETER` (view
-/// lengths), `NOT_IMPLEMENTED` (a client view). Source: behaviour reference 5.3.
+/// lengths), and those of the client's section (LegacyView.swift). Source: behaviour reference 5.3.
 @c @implementation
 public func NtConnectPort(_ PortHandle: PHANDLE?, _ PortName: PUNICODE_STRING?, _ SecurityQos: PSECURITY_QUALITY_OF_SERVICE?,
                           _ ClientView: PPORT_VIEW?, _ ServerView: PREMOTE_PORT_VIEW?, _ MaxMessageLength: PULONG?,
@@ -154,33 +151,40 @@ public func NtListenPort(_ PortHandle: HANDLE?, _ ConnectionRequest: PPORT_MESSA
 /// Answers a connection request from NtListenPort. Accepted, the client stays blocked until NtCompleteConnectPort.
 ///
 /// PortContext NULL: the new handle's value is the context ([R] ROS-LPC). Statuses: `REPLY_MESSAGE_MISMATCH` (id 0, unknown, answered),
-/// `INVALID_PARAMETER` (view lengths), `NOT_IMPLEMENTED` (a server view). Source: behaviour reference 5.5.
+/// `INVALID_PARAMETER` (view lengths), and those of the server's section (LegacyView.swift). Source: behaviour reference 5.5.
 @c @implementation
 public func NtAcceptConnectPort(_ PortHandle: PHANDLE?, _ PortContext: PVOID?, _ ConnectionRequest: PPORT_MESSAGE?, _ AcceptConnection: BOOLEAN,
                                 _ ServerView: PPORT_VIEW?, _ ClientView: PREMOTE_PORT_VIEW?) -> NTSTATUS {
     statusBoundary("NtAcceptConnectPort") { () throws(NTStatus) -> NTStatus in
         let refuse = AcceptConnection == 0
         let message = try MessageCapture.message(at: ConnectionRequest, .lpc)
-        if ServerView != nil {
-            guard try CallerMemory.read(ServerView).Length == ULONG(MemoryLayout<PORT_VIEW>.size) else { throw .invalidParameter }
-            throw .notImplemented   // views of the server's section
-        }
+        let ownView = try LegacyViewCapture(ServerView)
         if ClientView != nil {
             guard try CallerMemory.read(ClientView).Length == ULONG(MemoryLayout<REMOTE_PORT_VIEW>.size) else { throw .invalidParameter }
         }
-        if !refuse { try CallerMemory.probeWrite(PortHandle) }
+        if !refuse {
+            try CallerMemory.probeWrite(PortHandle)
+            if ClientView != nil { try CallerMemory.probeWrite(ClientView) }
+        }
+        let offered = refuse ? nil : try ownView?.offer()
         let listener = try ALPCPort.connectionPort(of: message.header)
         do throws(NTStatus) {
-            let pending = try listener.prepareAccept(message.header, traits: nil, context: nil, refuse: refuse)
-            try accept(listener, pending, message, context: UInt64(UInt(bitPattern: PortContext)), handle: PortHandle, completes: false,
-                       contextIsHandle: PortContext == nil)
+            var pending = try listener.prepareAccept(message.header, traits: nil, context: nil, refuse: refuse)
+            do throws(NTStatus) {
+                try listener.mapClientView(&pending)
+                if let offered {
+                    let shown = try listener.show(offered, pending)
+                    try ownView?.give(shown.own, remote: shown.remote)
+                }
+                if !refuse { try LegacyViewCapture.give(pending.clientView, to: ClientView) }
+                try accept(listener, pending, message, context: UInt64(UInt(bitPattern: PortContext)), handle: PortHandle, completes: false,
+                           contextIsHandle: PortContext == nil)
+            } catch {
+                listener.unmapViews(pending)
+                throw error
+            }
         } catch {
             throw error == .invalidMessage || error == .requestCanceled ? .replyMessageMismatch : error
-        }
-        if ClientView != nil && !refuse {
-            var none = REMOTE_PORT_VIEW()
-            none.Length = ULONG(MemoryLayout<REMOTE_PORT_VIEW>.size)
-            try CallerMemory.write(none, to: ClientView)
         }
         return .success
     }

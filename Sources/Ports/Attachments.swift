@@ -3,7 +3,6 @@
 
 import CNTTypes
 import CWireFormat
-import Glibc
 import LinuxSystem
 import NTObjects
 import NTTypes
@@ -81,7 +80,10 @@ public final class Attachments: @unchecked Sendable {
         guard handles.count <= HandleFlags.mostHandles, attributes.contains(.handle) == !handles.isEmpty,
               attributes.contains(.view) == (viewFile != nil) else { return nil }
         let isSecure = head.view_flags & ViewFlags.secure != 0
-        if let viewFile, !Self.isSound(viewFile, viewOffset, head.view_size, isSecure: isSecure, entry) { return nil }
+        if let viewFile {
+            guard OfferedView.isSound(viewFile, viewOffset, head.view_size, peer: entry.link.peer),
+                  !isSecure || MemoryFile.isSealedAgainstWrites(viewFile) && MemoryFile.cannotShrink(viewFile) else { return nil }
+        }
         self.attributes = attributes
         self.handles = handles
         self.viewFile = viewFile
@@ -92,16 +94,6 @@ public final class Attachments: @unchecked Sendable {
         securityContext = head.context
         securityQos = head.qos
         ticket = head.ticket
-    }
-
-    /// A file whose pages nobody can take away under a reader's eyes; and for a secure view, nobody can change. A file without seals
-    /// (a section of another world) is taken from a process of the own user only, who could do worse.
-    private static func isSound(_ file: Descriptor, _ offset: UInt64, _ size: UInt64, isSecure: Bool, _ entry: LinkEntry) -> Bool {
-        let (end, overflows) = offset.addingReportingOverflow(size)
-        guard size > 0, !overflows, offset % UInt64(MemoryFile.page) == 0, let whole = MemoryFile.size(of: file), end <= whole || MemoryFile.pages(whole) ?? 0 >= end,
-              size <= UInt64(Int.max) else { return false }
-        if isSecure { return MemoryFile.isSealedAgainstWrites(file) && MemoryFile.cannotShrink(file) }
-        return MemoryFile.cannotShrink(file) || entry.link.peer.uid == geteuid()
     }
 
     deinit {

@@ -50,6 +50,10 @@ final class Connection: @unchecked Sendable {
     var hasBeenSent = false
     /// The server has been told of the end.
     var hasSentClose = false
+    /// LPC: the client's view, as the server was offered it.
+    var clientView: OfferedView?
+    /// LPC: the server's view, as this client's process has mapped it.
+    var serverView: PortView?
     /// LPC: what NtCompleteConnectPort will send.
     var heldReply: HeldReply?
     /// The port of this side, while it has one.

@@ -43,6 +43,10 @@ public struct ConnectResult {
     public var payload: [UInt8] = []
     /// LPC: the limit of the server's port.
     public var maxMessageLength: UInt32 = 0
+    /// LPC: the client's own view, where the server has it, and the server's view in this process.
+    public var ownView: PortView?
+    public var remoteBase: UInt64 = 0
+    public var serverView: PortView?
 }
 
 /// How a connect that waited ended.
@@ -75,10 +79,11 @@ extension ALPCPort {
     ///   - message: the connection message; its payload is connection information for LPC, and cut there at the server's limit.
     ///   - waits: until the server decides, or `deadline`. Otherwise the port is pending and the answer comes through its queue.
     ///   - capacity: of the caller's message buffer, header included, or nil for no limit.
+    ///   - view: LPC: a part of a section that the server shall see too.
     /// - Throws: `objectNameNotFound`, `objectNameInvalid`, `objectPathNotFound`, `objectTypeMismatch`, `accessDenied`,
     ///   `serverSidMismatch`, `portMessageTooLong`, `portConnectionRefused`, `insufficientResources`.
     public static func connect(to name: String, traits: PortTraits, message: OutgoingMessage, waits: Bool, capacity: Int?, deadline: Deadline,
-                               requirement: ServerRequirement) throws(NTStatus) -> ConnectOutcome {
+                               requirement: ServerRequirement, view: OfferedView? = nil) throws(NTStatus) -> ConnectOutcome {
         let place = try ObjectNamespace.place(of: name)
         var failure: NTStatus?
         // A connect that does not wait still meets the server's process, which answers by itself: five seconds are an outage.
@@ -103,12 +108,18 @@ extension ALPCPort {
         let port = ALPCPort(.client(connection, link), queues: link.queues, traits: traits)
         link.queues.change { _ in connection.port = port }
         do throws(NTStatus) {
-            let outcome = try port.sendConnect(message, connection, link, waits: waits, capacity: capacity, deadline: deadline)
-            if case .connected = outcome { return outcome }
+            let own = try view.map { (view) throws(NTStatus) in try view.map(link.queues, connection) }
+            let outcome = try port.sendConnect(message, connection, link, waits: waits, capacity: capacity, deadline: deadline, view: view)
+            if case .connected(var result) = outcome {
+                result.ownView = own
+                return .connected(result)
+            }
             PortRundown.closeClientPort(connection, link)
+            PortViews.portClosed(port)
             return outcome
         } catch {
             PortRundown.closeClientPort(connection, link)
+            PortViews.portClosed(port)
             throw error
         }
     }
@@ -130,7 +141,7 @@ extension ALPCPort {
     }
 
     private func sendConnect(_ message: OutgoingMessage, _ connection: Connection, _ clientLink: ClientLink, waits: Bool, capacity: Int?,
-                             deadline: Deadline) throws(NTStatus) -> ConnectOutcome {
+                             deadline: Deadline, view: OfferedView?) throws(NTStatus) -> ConnectOutcome {
         let link = clientLink.link
         let me = Host.clientID()
         var header = message.header
@@ -157,7 +168,7 @@ extension ALPCPort {
         terms.effective_only = traits.attributes.securityQos.effectiveOnly ? 1 : 0
         terms.dup_object_types = traits.attributes.dupObjectTypes
         terms.nt_process = me.process
-        terms.nt_thread = me.thread
+        if let view { terms.parcel = try view.send(link) }
         var frame = ntlpc_frame()
         frame.kind = FrameKind.connect
         frame.flags = (waits ? FrameFlags.sync : 0) | (traits.isLegacy ? FrameFlags.legacy : 0)
@@ -175,6 +186,7 @@ extension ALPCPort {
         }
         let sent = withUnsafeBytes(of: &terms) { link.send(&frame, prefix: $0, payload: message.payload, deadline: deadline.nanoseconds) }
         guard case .sent = sent else {
+            if terms.parcel != 0 { link.takeBackParcel(terms.parcel) }
             if let slot { link.slots.giveBack(slot.slot) }
             throw link.peerHasGone ? .objectNameNotFound : .insufficientResources
         }
@@ -219,7 +231,8 @@ extension ALPCPort {
             header.type = HeaderType.connectionReply
             header.messageID = id
             header.clientProcess = clientLink.entry.ntProcess
-            return .connected(ConnectResult(port: self, header: header, payload: Array(bytes.dropFirst(prefix)), maxMessageLength: terms.max_message_length))
+            return .connected(ConnectResult(port: self, header: header, payload: Array(bytes.dropFirst(prefix)), maxMessageLength: terms.max_message_length,
+                                            remoteBase: terms.remote_base, serverView: clientLink.queues.lock.withLock { _ in connection.serverView }))
         case FrameKind.refused:
             return .refused(payload: Array(bytes.dropFirst(prefix)))
         case FrameKind.status where head.detail & 0xC000_0000 == 0xC000_0000:
@@ -237,6 +250,8 @@ extension ALPCPort {
         /// The port for the client; nil when refusing.
         public let port: ALPCPort?
         let id: UInt32
+        /// LPC: where this process has mapped the client's view.
+        public var clientView: PortView?
     }
 
     /// The connection port that a received connection request came to: LPC's accept call gets only the message.
@@ -277,6 +292,7 @@ extension ALPCPort {
         terms.port_flags = pending.port?.traits.flags ?? 0
         terms.max_message_length = pending.port?.traits.maxMessageLength ?? 0
         terms.max_connect_info = traits.maxConnectInfo
+        terms.remote_base = UInt64(pending.clientView?.base ?? 0)
         terms.dup_object_types = pending.port?.traits.attributes.dupObjectTypes ?? 0
         let payload = [UInt8](UnsafeRawBufferPointer(start: message.payload, count: Int(header.dataLength)))
         try queues.change { (state) throws(NTStatus) in
@@ -303,6 +319,18 @@ extension ALPCPort {
             }
             throw .requestCanceled
         }
+    }
+
+    /// LPC: maps the client's view before the client is accepted.
+    /// - Throws: `noMemory`.
+    public func mapClientView(_ pending: inout PendingAccept) throws(NTStatus) {
+        guard pending.port != nil, let offered = queues.lock.withLock({ _ in pending.connection.clientView }) else { return }
+        pending.clientView = try offered.map(queues, pending.connection)
+    }
+
+    /// The accept failed after all.
+    public func unmapViews(_ pending: PendingAccept) {
+        if let port = pending.port { PortViews.portClosed(port) }
     }
 
     /// NtCompleteConnectPort: wakes the client.

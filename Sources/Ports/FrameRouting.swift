@@ -134,6 +134,10 @@ extension QueueState {
         let connection = Connection(entry: entry, number: frame.connection, state: .requested, isLegacy: legacy,
                                     peerFlags: terms.port_flags, peerLimit: terms.max_message_length)
         connection.peerTypes = terms.dup_object_types
+        if terms.parcel != 0 {
+            guard legacy, let view = OfferedView(parcel: terms.parcel, entry) else { return false }
+            connection.clientView = view
+        }
         guard entry.add(connection) else { return false }
         var header = MessageHeader(frame)
         guard MessageID.isWellFormed(header.messageID), MessageID.link(of: header.messageID) == entry.link.number,
@@ -142,8 +146,8 @@ extension QueueState {
         header.type = HeaderType.connectionRequest | HeaderFlags.continuation
         header.clientProcess = entry.ntProcess
         callbackSerial &+= 1
-        // In an LPC connection request this is the size of the client's view ([R] ROS-LPC); views are not here yet.
-        header.callbackID = legacy ? 0 : UInt64(callbackSerial)
+        // In an LPC connection request this is the size of the client's view, if it has one ([R] ROS-LPC).
+        header.callbackID = legacy ? connection.clientView?.size ?? 0 : UInt64(callbackSerial)
         connection.requestID = header.messageID
         connection.requestSlot = frame.slot
         connection.requestTurn = frame.turn

@@ -139,7 +139,9 @@ typedef struct ntlpc_connect {
     uint32_t context_tracking;
     uint32_t effective_only;
     uint32_t dup_object_types;      /* that the client's port takes in handle attributes */
-    uint64_t nt_process, nt_thread; /* as the client's world numbers them */
+    uint64_t nt_process;            /* as the client's world numbers it */
+    uint32_t parcel;                /* LPC: with the client's view, or 0 */
+    uint32_t reserved;
 } ntlpc_connect;
 
 typedef struct ntlpc_accepted {
@@ -147,6 +149,7 @@ typedef struct ntlpc_accepted {
     uint32_t max_message_length;
     uint32_t max_connect_info;      /* LPC */
     uint32_t dup_object_types;
+    uint64_t remote_base;           /* LPC: where the server has mapped the client's view, or 0 */
 } ntlpc_accepted;
 
 /* Control socket */
@@ -172,7 +175,7 @@ typedef struct ntlpc_control {
 /* One packet of a parcel: the first items that 253 descriptors suffice for. */
 #define NTLPC_PARCEL_ITEMS     250u
 #define NTLPC_ITEM_HANDLE      1u   /* a handle: a descriptor, or a value of the receiver's process */
-#define NTLPC_ITEM_VIEW        2u   /* a view: descriptor of a sealed memory file */
+#define NTLPC_ITEM_VIEW        2u   /* a view: descriptor of a sealed memory file; of an LPC connection: size in object_type and access */
 #define NTLPC_ITEM_DIRECT      3u   /* the event of a DIRECT attribute */
 #define NTLPC_ITEM_HAS_DESCRIPTOR 1u
 
