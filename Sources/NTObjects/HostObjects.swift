@@ -41,8 +41,28 @@ public final class CompletionReference: @unchecked Sendable {
     }
 }
 
+/// An event of a program, kept to be signaled once, when the last reference to this goes.
+public final class EventReference: @unchecked Sendable {
+    private let waitable: PVOID?
+    init(_ waitable: PVOID?) { self.waitable = waitable }
+
+    deinit {
+        Host.setSignaled(waitable, true)
+        Host.closeWaitable(waitable)
+    }
+}
+
 extension Host {
     // MARK: Objects
+
+    /// Keeps an event that is to be signaled when the result is let go of.
+    /// - Throws: `objectTypeMismatch`, `invalidHandle`, `accessDenied`.
+    public static func event(_ handle: HANDLE?) throws(NTStatus) -> EventReference {
+        guard let call = extended.ReferenceEvent else { throw .notSupported }
+        var waitable: PVOID?
+        try succeed(call(handle, &waitable))
+        return EventReference(waitable)
+    }
 
     /// - Throws: `invalidHandle`; `notSupported` when the host does not know.
     public static func query(_ handle: HANDLE?) throws(NTStatus) -> HostHandle {

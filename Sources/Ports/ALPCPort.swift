@@ -107,7 +107,7 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
 
     public override func lastHandleClosed() {
         Trace.note(.ports, "closed: \(describe())")
-        if isWaitable { queues.stopPump(for: self) }
+        queues.stopPump(for: self)
         switch role {
         case .connection(let port): PortRundown.closeConnectionPort(port)
         case .server(let connection): PortRundown.closeServerPort(connection, queues)
@@ -148,6 +148,12 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
         let watcher = try PortProcess.current().watcher
         try queues.startPump(watcher, for: self)
         queues.pump()
+    }
+
+    /// Has the watcher take in what comes while nobody receives: somebody waits for the end of a message otherwise.
+    func keepPumping() throws(NTStatus) {
+        let watcher = try PortProcess.current().watcher
+        try queues.startPump(watcher, for: self)
     }
 
     /// Marks the port as disconnected by its own process.

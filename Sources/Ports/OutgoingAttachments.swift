@@ -105,12 +105,15 @@ public final class OutgoingAttachments: @unchecked Sendable {
     private var view: PortView?
     private var viewFlags: UInt32 = 0
     private var carried: [Carried] = []
+    /// Signaled when the message is over: by then nobody keeps it any more.
+    private(set) var event: EventReference?
     private var head = ntlpc_attached()
 
     /// Checks what the caller attached to a message for the other side of `connection`.
     /// - Throws: `invalidParameter` for a view whose base or size is none of the port's; `invalidHandle`, `objectTypeMismatch`
     ///   (the handle is of another type than it says, or of one that cannot travel), `accessDenied` (more access than the handle has, or
-    ///   a type that the receiver does not take), as section 17, point 13 proposes.
+    ///   a type that the receiver does not take), as section 17, point 13 proposes; `invalidParameter` for a DIRECT attribute on a port
+    ///   without the direct message flag ([I]).
     init(_ sent: SentAttributes, _ port: ALPCPort, peerFlags: UInt32, peerTypes: UInt32) throws(NTStatus) {
         if let given = sent.view, given.base != 0 || given.flags & ViewFlags.unmapExisting == 0 { try attach(given, port) }
         for handle in sent.handles ?? [] { try attach(handle, peerFlags, peerTypes) }
@@ -118,6 +121,11 @@ public final class OutgoingAttachments: @unchecked Sendable {
         if !carried.isEmpty {
             head.attributes |= AttributeSet.handle.rawValue
             head.handle_count = UInt32(carried.count)
+        }
+        if let direct = sent.directEvent {
+            guard port.traits.attributes.flags.contains(.directMessage) else { throw .invalidParameter }
+            event = try Host.event(HANDLE(bitPattern: UInt(direct)))
+            try port.keepPumping()
         }
         if let ticket = sent.ticket {
             head.attributes |= AttributeSet.workOnBehalf.rawValue
@@ -158,7 +166,7 @@ public final class OutgoingAttachments: @unchecked Sendable {
         head.qos = qos
     }
 
-    public var isEmpty: Bool { head.attributes == 0 }
+    public var isEmpty: Bool { head.attributes == 0 && event == nil }
 
     /// Sends what must travel ahead of the frame.
     /// - Returns: the head to put before the payload.

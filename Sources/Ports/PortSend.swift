@@ -171,6 +171,7 @@ extension ALPCPort {
     static func send(_ attached: OutgoingAttachments, _ frame: inout ntlpc_frame, _ payload: UnsafeRawPointer?, _ entry: LinkEntry,
                      deadline: UInt64 = 0) throws(NTStatus) -> SendOutcome {
         var head = try attached.pack(entry)
+        guard head.attributes != 0 else { return entry.link.send(&frame, payload: payload, deadline: deadline) }
         frame.flags |= FrameFlags.attached
         frame.length += UInt32(MemoryLayout<ntlpc_attached>.size)
         let outcome = withUnsafeBytes(of: &head) { entry.link.send(&frame, prefix: $0, payload: payload, deadline: deadline) }
@@ -313,6 +314,7 @@ extension ALPCPort {
         let connection = try route(message.header.totalLength).takeUnretainedValue()
         if isServerPort && connection.peerFlags & PortTraits.allowRequests == 0 && !datagram { throw .lpcRequestsNotAllowed }
         let context = message.messageContext
+        let event = message.attached?.takeUnretainedValue().event
         let isServer = isServerPort
         var frame = ntlpc_frame()
         frame.kind = FrameKind.message
@@ -323,7 +325,7 @@ extension ALPCPort {
         header.messageID = try queues.lock.withLock { (state) throws(NTStatus) -> UInt32 in
             let id = try state.newID(connection, isServer: isServer)
             if datagram { return id }
-            if isServer { try state.addAway(id, connection) } else { state.expected[id] = (connection, context) }
+            if isServer { try state.addAway(id, connection) } else { state.expected[id] = Expectation(connection: connection, context: context, event: event) }
             return id
         }
         fill(&frame, header)

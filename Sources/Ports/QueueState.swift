@@ -3,12 +3,22 @@
 import CLinuxShims
 import CWireFormat
 import LinuxSystem
+import NTObjects
 import NTTypes
 import Transport
 
 /// A port whose handle says whether messages are queued.
 struct WaitablePort {
     weak var port: ALPCPort?
+}
+
+/// A client's asynchronous request that is not answered yet.
+struct Expectation {
+    let connection: Connection
+    /// The sender's own value.
+    let context: UInt64
+    /// Signaled when this is forgotten: the request is over.
+    let event: EventReference?
 }
 
 /// Everything that the lock of `PortQueues` guards.
@@ -36,7 +46,7 @@ struct QueueState: ~Copyable {
     /// For messages that start on the server's side, and a client's asynchronous ones.
     var nextNumber: UInt32 = 0
     /// A client's asynchronous requests: what comes back with the answer.
-    var expected: [UInt32: (connection: Connection, context: UInt64)] = [:]
+    var expected: [UInt32: Expectation] = [:]
     var waitablePorts: [WaitablePort] = []
     private var aftermath = Aftermath()
     /// What came with the frame that is being taken in; whoever makes its record takes it over.

@@ -57,6 +57,10 @@ typedef struct _NTLPC_HOST {
     /* Closes any handle of this process: one that came with a message and was not fetched. From any thread. */
     void (*CloseObject)(HANDLE Handle);
 
+    /* Keeps an event, so that SetSignaled can signal it whatever becomes of the handle; given back with CloseWaitable.
+     * STATUS_OBJECT_TYPE_MISMATCH for other objects, STATUS_ACCESS_DENIED without EVENT_MODIFY_STATE. */
+    NTSTATUS (*ReferenceEvent)(HANDLE Event, PVOID *Waitable);
+
     /* ---- Completion ports ---- */
 
     /* Keeps a completion port for packets, whatever becomes of the handle. Wrong handles: as NtSetIoCompletion. */
