@@ -43,6 +43,7 @@ static void thread_ends(void *record) {
         if (*link == thread) { *link = thread->next; break; }
     unlock_list(&saved);
     free(thread->staging);
+    free(thread->identity);
     memset(thread, 0, sizeof *thread);
 }
 
@@ -127,6 +128,7 @@ static void in_child(void) {
     memcpy(&list_lock, &fresh, sizeof fresh);
     list_head = NULL;
     free(ntlpc_current_thread.staging);
+    free(ntlpc_current_thread.identity);
     memset(&ntlpc_current_thread, 0, sizeof ntlpc_current_thread);
     if (end_key) pthread_setspecific(end_key, NULL);
     __atomic_add_fetch(&ntlpc_fork_generation, 1, __ATOMIC_RELEASE);
@@ -159,26 +161,36 @@ static void *run(void *argument) {
     return NULL;
 }
 
-int ntlpc_start_thread(const char *name, void (*body)(void *), void *argument) {
+/* Starts a detached thread; stack size 0 is the program's own. */
+static int start_detached(const char *name, void (*body)(void *), void *argument, size_t stack) {
     struct start *start = malloc(sizeof *start);
     pthread_attr_t attributes;
-    sigset_t most, saved;
     pthread_t thread;
     if (!start) return -ENOMEM;
     start->body = body;
     start->argument = argument;
     strncpy(start->name, name, sizeof start->name - 1);
     start->name[sizeof start->name - 1] = 0;
-    sigfillset(&most);
-    sigdelset(&most, SIGSEGV);
-    sigdelset(&most, SIGBUS);
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, 256 * 1024);
-    pthread_sigmask(SIG_BLOCK, &most, &saved);
+    if (stack) pthread_attr_setstacksize(&attributes, stack);
     int error = pthread_create(&thread, &attributes, run, start);
-    pthread_sigmask(SIG_SETMASK, &saved, NULL);
     pthread_attr_destroy(&attributes);
     if (error) free(start);
     return -error;
+}
+
+int ntlpc_start_thread(const char *name, void (*body)(void *), void *argument) {
+    sigset_t most, saved;
+    sigfillset(&most);
+    sigdelset(&most, SIGSEGV);
+    sigdelset(&most, SIGBUS);
+    pthread_sigmask(SIG_BLOCK, &most, &saved);
+    int result = start_detached(name, body, argument, 256 * 1024);
+    pthread_sigmask(SIG_SETMASK, &saved, NULL);
+    return result;
+}
+
+int ntlpc_start_program_thread(const char *name, void (*body)(void *), void *argument) {
+    return start_detached(name, body, argument, 0);
 }

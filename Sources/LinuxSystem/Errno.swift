@@ -29,6 +29,10 @@ public struct Errno: Error, RawRepresentable, Equatable, Hashable, Sendable {
     public static let addressInUse = Errno(rawValue: EADDRINUSE)
     public static let timedOut = Errno(rawValue: ETIMEDOUT)
     public static let badMessage = Errno(rawValue: EBADMSG)
+    public static let badDescriptor = Errno(rawValue: EBADF)
+    public static let noSuchProcess = Errno(rawValue: ESRCH)
+    public static let operationNotSupported = Errno(rawValue: EOPNOTSUPP)
+    public static let fileTooBig = Errno(rawValue: EFBIG)
 
     /// The calling thread's `errno`.
     public static var current: Errno { Errno(rawValue: errno) }

@@ -9,7 +9,7 @@ private let eventModifyState: UInt32 = 2 // EVENT_MODIFY_STATE
 /// Makes an event. Only unnamed ones: a name would have to mean the same event in other processes.
 ///
 /// Statuses: STATUS_ACCESS_VIOLATION; STATUS_INVALID_PARAMETER for an event type that is neither NotificationEvent nor
-/// SynchronizationEvent, and as ObjectAttributesCapture.swift says; STATUS_NOT_IMPLEMENTED for a name; STATUS_INSUFFICIENT_RESOURCES.
+/// SynchronizationEvent, and as ObjectAttributesCapture.swift says; STATUS_NOT_SUPPORTED for a name; STATUS_INSUFFICIENT_RESOURCES.
 @c @implementation
 public func NtCreateEvent(
     _ eventHandle: PHANDLE?, _ desiredAccess: ACCESS_MASK, _ objectAttributes: POBJECT_ATTRIBUTES?, _ eventType: EVENT_TYPE,
@@ -25,7 +25,7 @@ public func NtCreateEvent(
         default: throw .invalidParameter
         }
         let attributes = try CapturedObjectAttributes(objectAttributes)
-        guard attributes.name == nil else { throw .notImplemented }
+        guard attributes.name == nil else { throw .notSupported }
         let event = Event(behaviour, signaled: initialState != 0)
         var pending = try event.reserveHandle(
             access: ObjectKind.event.grantedAccess(desired: desiredAccess), attributes: attributes.attributes)

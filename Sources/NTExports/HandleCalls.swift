@@ -31,15 +31,17 @@ private enum Duplicate {
     static let sameAttributes: ULONG = 4
 }
 
-/// Makes a second handle of an object, within the calling process.
+/// Makes a second handle of an object, within the calling process. NtCurrentProcess() and NtCurrentThread() as source give a handle
+/// that names them for everybody.
 ///
 /// DUPLICATE_SAME_ACCESS copies the granted access, else it is made of `desiredAccess` (generic rights and MAXIMUM_ALLOWED
-/// included): the process that owns the object may have any right to it. DUPLICATE_SAME_ATTRIBUTES copies the attributes, else
+/// included): the process that owns the object may have any right to it; only a file's handle gives no more than it has itself. DUPLICATE_SAME_ATTRIBUTES copies the attributes, else
 /// `handleAttributes` gives OBJ_INHERIT and OBJ_PROTECT_CLOSE. DUPLICATE_CLOSE_SOURCE closes the source whatever the result, if
 /// it may be closed. [D] `targetHandle` may be NULL: the handle is made and its value is not told. [D]
 ///
-/// Statuses: STATUS_NOT_SUPPORTED for process handles other than NtCurrentProcess() and for pseudo-handles as source;
-/// STATUS_INVALID_HANDLE; STATUS_INVALID_PARAMETER for unknown options, and without target process unless the source is only to be
+/// Statuses: STATUS_NOT_SUPPORTED for a handle of another process, and for the pseudo-handles of tokens as source;
+/// STATUS_INVALID_HANDLE; STATUS_OBJECT_TYPE_MISMATCH for what is no process; STATUS_ACCESS_DENIED for a process handle without
+/// PROCESS_DUP_HANDLE, and for more rights to a file than the source grants; STATUS_INVALID_PARAMETER for unknown options, and without target process unless the source is only to be
 /// closed; STATUS_ACCESS_VIOLATION for a bad `targetHandle`, before anything happens.
 @c @implementation
 public func NtDuplicateObject(
@@ -48,12 +50,11 @@ public func NtDuplicateObject(
 ) -> NTSTATUS {
     statusBoundary("NtDuplicateObject") { () throws(NTStatus) -> NTStatus in
         try requireNativeHost()
-        let currentProcess = HANDLE(bitPattern: -1)
         guard options & ~7 == 0 else { throw .invalidParameter }
         guard targetProcess != nil || options & Duplicate.closeSource != 0 else { throw .invalidParameter }
         if targetHandle != nil { try CallerMemory.probeWrite(targetHandle) }
-        guard sourceProcess == currentProcess, targetProcess == nil || targetProcess == currentProcess else { throw .notSupported }
-        guard !isPseudoHandle(source) else { throw .notSupported }
+        try requireCurrentProcess(sourceProcess, access: dupHandle)
+        if targetProcess != nil { try requireCurrentProcess(targetProcess, access: dupHandle) }
 
         var failure: NTStatus?
         if targetProcess != nil {
@@ -76,23 +77,51 @@ public func NtDuplicateObject(
     }
 }
 
-/// NtCurrentProcess(), NtCurrentThread() and their kin: small negative numbers.
-private func isPseudoHandle(_ handle: HANDLE?) -> Bool { (-6 ... -1).contains(Int(bitPattern: handle)) }
+private let dupHandle: UInt32 = 0x40 // PROCESS_DUP_HANDLE
+
+/// What the small negative numbers name, nil for other values.
+/// - Throws: `notSupported` for the tokens among them.
+private func pseudoObject(_ handle: HANDLE?) throws(NTStatus) -> KernelObject? {
+    switch Int(bitPattern: handle) {
+    case -1: try ProcessObject.open(Host.clientID().process)
+    case -2: try ThreadObject.open(process: 0, thread: Host.clientID().thread)
+    case -6 ... -3: throw .notSupported
+    default: nil
+    }
+}
 
 private func duplicate(
     _ source: HANDLE?, _ targetHandle: UnsafeMutablePointer<HANDLE?>?, _ desiredAccess: ACCESS_MASK, _ attributes: ULONG, _ options: ULONG
 ) throws(NTStatus) {
-    guard let kind = HandleTable.kind(of: source) else { throw .invalidHandle }
-    let new = try HandleTable.duplicate(
-        source,
-        access: options & Duplicate.sameAccess != 0 ? nil : kind.grantedAccess(desired: desiredAccess),
-        attributes: options & Duplicate.sameAttributes != 0 ? nil : attributes & (HandleTable.inherit | HandleTable.protectFromClose))
+    let new: HANDLE
+    if let object = try pseudoObject(source) {
+        let access = options & Duplicate.sameAccess != 0 ? object.kind.genericMapping.all : object.kind.grantedAccess(desired: desiredAccess)
+        var pending = try object.reserveHandle(access: access, attributes: options & Duplicate.sameAttributes != 0 ? 0 : attributes)
+        new = pending.value
+        pending.commit()
+    } else {
+        new = try HandleTable.duplicate(
+            source,
+            access: options & Duplicate.sameAccess != 0 ? nil : grantedAccess(source, desired: desiredAccess),
+            attributes: options & Duplicate.sameAttributes != 0 ? nil : attributes & (HandleTable.inherit | HandleTable.protectFromClose))
+    }
     guard targetHandle != nil else { return }
     do throws(NTStatus) {
         try CallerMemory.write(new, to: targetHandle)
     } catch {
         HandleTable.remove(new)
         throw error
+    }
+}
+
+private func grantedAccess(_ source: HANDLE?, desired: ACCESS_MASK) throws(NTStatus) -> UInt32 {
+    try HandleTable.withAnyObject(source) { object, handle throws(NTStatus) in
+        guard object.kind == .file else { return object.kind.grantedAccess(desired: desired) }
+        // What the open file can do, a handle that grants less must not give back.
+        let maximumAllowed: UInt32 = 0x0200_0000
+        let access = object.kind.grantedAccess(desired: desired & ~maximumAllowed)
+        guard access & ~handle.grantedAccess == 0 else { throw .accessDenied }
+        return desired & maximumAllowed == 0 ? access : handle.grantedAccess
     }
 }
 

@@ -7,7 +7,6 @@ import CNTTypes
 import NTObjects
 import NTTypes
 
-private let synchronize: UInt32 = 0x0010_0000 // SYNCHRONIZE
 private let maximumWaitObjects = 64           // MAXIMUM_WAIT_OBJECTS
 
 /// Waits for one object.
@@ -20,7 +19,7 @@ public func NtWaitForSingleObject(_ handle: HANDLE?, _ alertable: BOOLEAN, _ tim
     statusBoundary("NtWaitForSingleObject") { () throws(NTStatus) -> NTStatus in
         try requireNativeHost()
         let deadline = try MessageCapture.deadline(timeout).monotonicNanoseconds
-        let state = try signalState(of: handle)
+        let state = try Wait.state(of: handle)
         return Wait.wait(for: [state], all: false, deadline: deadline) == nil ? .timeout : .success
     }
 }
@@ -42,19 +41,12 @@ public func NtWaitForMultipleObjects(
         let deadline = try MessageCapture.deadline(timeout).monotonicNanoseconds
         var states: [SignalState] = []
         states.reserveCapacity(values.count)
-        for value in values { states.append(try signalState(of: value)) }
+        for value in values { states.append(try Wait.state(of: value)) }
         if waitType == WaitAll {
             let distinct = Set(states.map { ObjectIdentifier($0) })
             guard distinct.count == states.count else { throw .invalidParameterMix }
         }
         guard let index = Wait.wait(for: states, all: waitType == WaitAll, deadline: deadline) else { return .timeout }
         return NTStatus(rawValue: NTSTATUS(index))
-    }
-}
-
-private func signalState(of handle: HANDLE?) throws(NTStatus) -> SignalState {
-    try HandleTable.withAnyObject(handle, access: synchronize) { object, _ throws(NTStatus) in
-        guard let state = object.signal else { throw .objectTypeMismatch }
-        return state
     }
 }

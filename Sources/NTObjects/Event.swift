@@ -1,5 +1,6 @@
 // Events of the native host. Other hosts have their own.
 
+import LinuxSystem
 import NTTypes
 
 /// An NT event object.
@@ -9,9 +10,11 @@ public final class Event: KernelObject, @unchecked Sendable {
         signal = SignalState(behaviour, signaled: signaled)
     }
 
-    /// Makes a handle of the event, in the native host only. It names nothing until it is committed.
-    public func reserveHandle(access: UInt32, attributes: UInt32 = 0) throws(NTStatus) -> PendingHandle {
-        try PendingHandle.native(for: self, access: access, attributes: attributes)
+    /// The event behind an eventfd of another process.
+    init(shared descriptor: Descriptor) {
+        super.init(kind: .event)
+        let behaviour: SignalState.Behaviour = SharedEvent.isTakenByWait(descriptor) ? .synchronization : .notification
+        signal = SignalState(behaviour, outside: SharedEventSignal(descriptor))
     }
 
     /// Signals the event and returns whether it was signaled.

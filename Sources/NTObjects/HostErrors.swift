@@ -14,6 +14,8 @@ extension NTStatus {
         case .exists, .addressInUse: self = .objectNameCollision
         case .nameTooLong: self = .objectNameInvalid
         case .accessDenied, .notPermitted, .readOnly: self = .accessDenied
+        case .noSuchProcess: self = .invalidCid
+        case .fileTooBig: self = .sectionTooBig
         case .connectionRefused: self = .objectNameNotFound
         case .connectionReset, .brokenPipe, .badMessage: self = .portDisconnected
         case .timedOut: self = .timeout

@@ -81,6 +81,14 @@ extension Host {
         return Descriptor(owning: ntlpc_move_high(descriptor))
     }
 
+    /// The same for a program, which closes it: the descriptor as the host gives it.
+    public static func descriptorForProgram(of handle: HANDLE?, access: UInt32) throws(NTStatus) -> Int32 {
+        guard let call = extended.HandleToDescriptor else { throw .notSupported }
+        var descriptor: Int32 = -1
+        try succeed(call(handle, access, &descriptor))
+        return descriptor
+    }
+
     /// A handle for a descriptor of another process, which may be hostile.
     public static func handle(for descriptor: Descriptor, type: ObjectType, access: UInt32, attributes: UInt32) throws(NTStatus) -> HANDLE {
         guard let call = extended.DescriptorToHandle else { throw .notSupported }

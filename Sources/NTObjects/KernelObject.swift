@@ -16,21 +16,39 @@ import Synchronization
 public enum ObjectKind: UInt8, Sendable {
     case port = 1
     case event = 2
+    case section = 3
+    case file = 4
+    case ioCompletion = 5
+    case process = 6
+    case thread = 7
+    case waitCompletionPacket = 8
 
     /// As NtQueryObject tells it. Since Windows Vista LPC and ALPC share one type. [W] WINE-ALPC
     public var typeName: String {
         switch self {
         case .port: "ALPC Port"
         case .event: "Event"
+        case .section: "Section"
+        case .file: "File"
+        case .ioCompletion: "IoCompletion"
+        case .process: "Process"
+        case .thread: "Thread"
+        case .waitCompletionPacket: "WaitCompletionPacket"
         }
     }
 
     /// How generic rights turn into rights of the type: read, write, execute, all.
-    /// Ports: [R] ROS-LPC, same numbers in WINE-ALPC [W]. Events: the rights that the EVENT_* documentation lists. [D]
+    /// Ports: [R] ROS-LPC, same numbers in WINE-ALPC [W]. Others: the rights that the types' documentation lists. [D]
     public var genericMapping: (read: UInt32, write: UInt32, execute: UInt32, all: UInt32) {
         switch self {
         case .port: (0x0002_0001, 0x0001_0001, 0, 0x001F_0001)
         case .event: (0x0002_0001, 0x0002_0002, 0x0012_0000, 0x001F_0003)
+        case .section: (0x0002_0005, 0x0002_0002, 0x0002_0008, 0x000F_001F)
+        case .file: (0x0012_0089, 0x0012_0116, 0x0012_00A0, 0x001F_01FF)
+        case .ioCompletion: (0x0002_0001, 0x0002_0002, 0x0012_0000, 0x001F_0003)
+        case .process: (0x0002_0410, 0x0002_0BEA, 0x0012_1001, 0x001F_FFFF)
+        case .thread: (0x0002_0048, 0x0002_0437, 0x0012_1800, 0x001F_FFFF)
+        case .waitCompletionPacket: (0x0002_0001, 0x0002_0001, 0x0002_0000, 0x000F_0001)
         }
     }
 
@@ -43,11 +61,26 @@ public enum ObjectKind: UInt8, Sendable {
         if desired & 0x4000_0000 != 0 { granted |= mapping.write }
         if desired & 0x2000_0000 != 0 { granted |= mapping.execute }
         if desired & 0x1200_0000 != 0 { granted |= mapping.all }
+        // Who may query may query little. [D]
+        if self == .process, granted & 0x400 != 0 { granted |= 0x1000 }
+        if self == .thread, granted & 0x40 != 0 { granted |= 0x800 }
         return granted & mapping.all
+    }
+
+    /// The bit of ALPC_PORFLG_OBJECT_TYPE_* for messages that carry handles.
+    public var messageType: ObjectType {
+        switch self {
+        case .file: .file
+        case .thread: .thread
+        case .event: .event
+        case .process: .process
+        case .section: .section
+        case .port, .ioCompletion, .waitCompletionPacket: .none
+        }
     }
 }
 
-/// An object that handles name. Subclasses are the ports and, in the native host, the events.
+/// An object that handles name. Subclasses are the ports and, in the native host, all others.
 open class KernelObject: @unchecked Sendable {
     public let kind: ObjectKind
 
@@ -79,6 +112,11 @@ open class KernelObject: @unchecked Sendable {
 
     /// One line for people who debug.
     open func describe() -> String { "\(typeName) handles=\(handleCount)" + (objectName.map { " name=\($0)" } ?? "") }
+
+    /// Makes a handle of an object that the native host makes for itself. It names nothing until it is committed.
+    public final func reserveHandle(access: UInt32, attributes: UInt32 = 0) throws(NTStatus) -> PendingHandle {
+        try PendingHandle.native(for: self, access: access, attributes: attributes)
+    }
 
     /// How many handles are open in this process.
     public final var handleCount: Int { openHandles.load(ordering: .relaxed) }

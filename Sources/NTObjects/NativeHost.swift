@@ -46,6 +46,7 @@ enum NativeHost {
             id?.pointee.UniqueProcess = HANDLE(bitPattern: Int(getpid()))
             id?.pointee.UniqueThread = HANDLE(bitPattern: Int(ntlpc_gettid()))
         }
+        NativeObjects.install(in: &host)
         table.initialize(to: host)
         return UnsafePointer(table)
     }()

@@ -4,7 +4,8 @@
 // changed; so the child leaves all of it behind, unreleased, and begins with no handles. The file descriptors behind the
 // parent's objects are closed by the fork handler of CLinuxShims.
 //
-// Lock order, outermost first: handle table, then retired objects, then the thread list of CLinuxShims; waits stand alone.
+// Lock order, outermost first: handle table, then retired objects, then the thread list of CLinuxShims; waits and
+// mapped views stand alone. A wait packet's lock comes before the waits and before that of a completion port.
 
 import CLinuxShims
 import Glibc
@@ -15,6 +16,7 @@ final class ObjectContext: Sendable {
     let handles = FutexLock(HandleTable.State())
     let retired = FutexLock([UInt]())
     let waits = FutexLock(WaitState())
+    let views = FutexLock(MappedViews.State())
 
     private init() {}
 

@@ -1,7 +1,8 @@
-// What a thread of the native host can wait on, and the waits themselves.
+// What a thread of the native host can wait on. The waits are in Wait.swift.
 //
 // One lock guards all states and waiters, as NT's dispatcher lock once did: a wait for all of several objects must take them in
-// one step. It is held for a few instructions, never while a thread sleeps or is woken.
+// one step. It is held for a few instructions, never while a thread sleeps or is woken; calls into the kernel under it are those
+// that look at a descriptor or take its signal without waiting.
 //
 //   wait                                             set
 //   (1) under the lock: satisfied already? done      (1) under the lock: state := signaled
@@ -9,18 +10,30 @@
 //   (3) sleep on the waiter's own word                   its result and leaves all its queues
 //   (4) time over: under the lock, result there?     (3) after the lock: wake them
 //       take it; else leave the queues
+//
+// A state has one of three homes. Its own: a word of this process. A level: a count that somebody else keeps (the packets of a
+// completion port). Outside: a descriptor of the kernel, because other processes change it too. An event moves outside when it is
+// first handed to another process and stays there; see OutsideSignal.swift for how such states are waited for.
 
 import CLinuxShims
 import LinuxSystem
+import NTTypes
 import Synchronization
 
 /// Shown by functions that need the lock of all waits. What the lock guards is spread over the states.
 struct WaitState {
     /// Waits that are in queues.
     var waiting = 0
+    /// Waits for states outside that no thread of their own sleeps for.
+    var watch = OutsideWatch.State()
 }
 
-/// One signal state: that of an event, or of a port that can be waited on.
+/// A count that signals while it is above zero.
+final class SignalLevel: Sendable {
+    let count = Atomic<Int>(0)
+}
+
+/// One signal state: that of an event, a port, a completion port, a process.
 public final class SignalState: @unchecked Sendable {
     /// How a satisfied wait changes the state.
     public enum Behaviour: Sendable {
@@ -32,35 +45,72 @@ public final class SignalState: @unchecked Sendable {
 
     public let behaviour: Behaviour
 
-    /// Changed under the lock of all waits.
+    /// Changed under the lock of all waits. False for good once the state is outside.
     private let signaled: Atomic<Bool>
+    private let level: SignalLevel?
+    /// Set once, under the lock, before `isOutside`.
+    private var outside: OutsideSignal?
+    private let isOutside: Atomic<Bool>
     /// Who waits, oldest first. Guarded by the lock of all waits.
     private var queue: [Waiter] = []
+    /// Whether the queue holds anybody, for those who raise the level.
+    private let hasWaiters = Atomic<Bool>(false)
 
     public init(_ behaviour: Behaviour, signaled: Bool) {
         self.behaviour = behaviour
         self.signaled = Atomic(signaled)
+        isOutside = Atomic(false)
+        level = nil
+    }
+
+    /// A state that is signaled while `level` is above zero. Whoever raises it from zero calls `levelRaised`.
+    init(level: SignalLevel) {
+        behaviour = .notification
+        signaled = Atomic(false)
+        isOutside = Atomic(false)
+        self.level = level
+    }
+
+    init(_ behaviour: Behaviour, outside: OutsideSignal) {
+        self.behaviour = behaviour
+        signaled = Atomic(false)
+        isOutside = Atomic(true)
+        level = nil
+        self.outside = outside
     }
 
     /// A moment's truth, for queries.
-    public var isSignaled: Bool { signaled.load(ordering: .acquiring) }
+    public var isSignaled: Bool {
+        if let outside = moved { return outside.isSignaled }
+        if let level { return level.count.load(ordering: .acquiring) > 0 }
+        return signaled.load(ordering: .acquiring)
+    }
 
     /// How many waits are in the queue at this moment; for people who debug.
     public var waiterCount: Int { ObjectContext.shared.waits.withLock { _ in queue.count } }
 
+    /// Where the state has gone, if it has.
+    private var moved: OutsideSignal? {
+        // ORDER: acquire. Pairs with the release store in `share`; publishes `outside`.
+        isOutside.load(ordering: .acquiring) ? outside : nil
+    }
+
     /// Signals the state and returns whether it was signaled before.
     @discardableResult
     public func set() -> Bool {
+        if let moved { return moved.set() }
         // A notification that is signaled already has no waiters to release.
         // ORDER: acquire and release through the lock in the other case; here the earlier setter's news are as good as ours.
         if behaviour == .notification, signaled.load(ordering: .acquiring) { return true }
         var woken: [Waiter] = []
-        let before = ObjectContext.shared.waits.withLock { state in
+        let before = ObjectContext.shared.waits.withLock { state -> Bool? in
+            if outside != nil { return nil }
             let before = signaled.load(ordering: .relaxed)
             signaled.store(true, ordering: .releasing)
             woken = releaseWaitersLocked(&state)
             return before
         }
+        guard let before else { return outside!.set() }
         for waiter in woken { waiter.wake() }
         return before
     }
@@ -68,102 +118,101 @@ public final class SignalState: @unchecked Sendable {
     /// Takes the signal back and returns whether there was one.
     @discardableResult
     public func reset() -> Bool {
+        if let moved { return moved.take() }
         if !signaled.load(ordering: .acquiring) { return false }
-        return ObjectContext.shared.waits.withLock { _ in signaled.exchange(false, ordering: .acquiringAndReleasing) }
+        let before = ObjectContext.shared.waits.withLock { _ -> Bool? in
+            outside != nil ? nil : signaled.exchange(false, ordering: .acquiringAndReleasing)
+        }
+        return before ?? outside!.take()
+    }
+
+    /// The level has risen above zero: releases those who wait for it.
+    ///
+    /// Raiser and waiter each write first and look second: the raiser the level and then `hasWaiters`, the waiter `hasWaiters` and
+    /// then the level. ORDER: sequentially consistent, all four, so at least one of them sees the other.
+    func levelRaised() {
+        guard hasWaiters.load(ordering: .sequentiallyConsistent) else { return }
+        let woken = ObjectContext.shared.waits.withLock { state in releaseWaitersLocked(&state) }
+        for waiter in woken { waiter.wake() }
+    }
+
+    /// Moves the state into a descriptor that other processes can have, and returns it. The state does not change by that.
+    /// - Throws: `insufficientResources`.
+    func share() throws(NTStatus) -> Descriptor {
+        if let found = moved?.descriptor { return found }
+        let new: Descriptor
+        do throws(Errno) {
+            new = try SharedEvent.make(takenByWait: behaviour == .synchronization, signaled: false)
+        } catch {
+            throw NTStatus(error)
+        }
+        var sleepers: [(Waiter, alarm: Descriptor?)] = []
+        let shared = try ObjectContext.shared.waits.withLock { state throws(NTStatus) -> Descriptor? in
+            if let outside { return outside.descriptor }
+            if queue.contains(where: \.isUnattended) { try OutsideWatch.ensureRunningLocked(&state) }
+            if signaled.exchange(false, ordering: .relaxed) { _ = SharedEvent.put(new) }
+            outside = SharedEventSignal(new)
+            // ORDER: release. Pairs with the acquire load in `moved`.
+            isOutside.store(true, ordering: .releasing)
+            for waiter in queue where !waiter.isFinished { sleepers.append((waiter, waiter.stateMovedLocked(&state))) }
+            return new
+        }
+        for (waiter, alarm) in sleepers { waiter.wake(alarm) }
+        guard let shared else { throw .notSupported }
+        return shared
     }
 
     private func releaseWaitersLocked(_ state: inout WaitState) -> [Waiter] {
         var woken: [Waiter] = []
         // A waiter that cannot go yet (it waits for all, and another state is missing) keeps its place in the queue.
-        for waiter in queue where !waiter.isFinished && signaled.load(ordering: .relaxed) {
+        for waiter in queue where !waiter.isFinished && isSignaledLocked(&state) {
             guard let index = waiter.satisfyLocked(&state) else { continue }
             waiter.finishLocked(index, &state)
             woken.append(waiter)
         }
         if !woken.isEmpty {
             queue.removeAll { $0.isFinished } // all of them in one pass: there may be thousands
+            queueChangedLocked()
             for waiter in woken { waiter.leaveQueuesLocked(&state, except: self) }
         }
         return woken
     }
 
-    fileprivate func isSignaledLocked(_ state: inout WaitState) -> Bool { signaled.load(ordering: .relaxed) }
-    fileprivate func consumeLocked(_ state: inout WaitState) { if behaviour == .synchronization { signaled.store(false, ordering: .releasing) } }
-    fileprivate func enqueueLocked(_ waiter: Waiter, _ state: inout WaitState) { queue.append(waiter) }
-    fileprivate func dequeueLocked(_ waiter: Waiter, _ state: inout WaitState) { queue.removeAll { $0 === waiter } }
-}
+    // MARK: For waiters
 
-/// One waiting call.
-final class Waiter: @unchecked Sendable {
-    private let states: [SignalState]
-    private let all: Bool
-
-    /// 0 while the thread waits, then 1 + the index of the state that released it. The thread sleeps on this word.
-    private let result = Atomic<UInt32>(0)
-
-    init(states: [SignalState], all: Bool) {
-        self.states = states
-        self.all = all
+    func isSignaledLocked(_ state: inout WaitState) -> Bool {
+        if let outside { return outside.isSignaled }
+        if let level { return level.count.load(ordering: .sequentiallyConsistent) > 0 }
+        return signaled.load(ordering: .relaxed)
     }
 
-    var isFinished: Bool { result.load(ordering: .acquiring) != 0 }
-    var index: Int { Int(result.load(ordering: .acquiring)) - 1 }
-
-    /// Takes what the wait is for, if it is there: the index of the first signaled state, or 0 when all are.
-    func satisfyLocked(_ state: inout WaitState) -> Int? {
-        if all {
-            guard states.allSatisfy({ $0.isSignaledLocked(&state) }) else { return nil }
-            for each in states { each.consumeLocked(&state) }
-            return 0
-        }
-        guard let index = states.firstIndex(where: { $0.isSignaledLocked(&state) }) else { return nil }
-        states[index].consumeLocked(&state)
-        return index
+    /// Takes what a wait takes of a state that is signaled: false when another process was faster.
+    func takeLocked(_ state: inout WaitState) -> Bool {
+        guard behaviour == .synchronization else { return true }
+        if let outside { return outside.take() }
+        signaled.store(false, ordering: .releasing)
+        return true
     }
 
-    func enterQueuesLocked(_ state: inout WaitState) {
-        state.waiting += 1
-        for each in states { each.enqueueLocked(self, &state) }
+    /// Undoes `takeLocked` of a state outside.
+    func giveBackLocked(_ state: inout WaitState) {
+        if behaviour == .synchronization { _ = outside?.set() }
     }
 
-    func leaveQueuesLocked(_ state: inout WaitState, except cleaned: SignalState? = nil) {
-        state.waiting -= 1
-        for each in states where each !== cleaned { each.dequeueLocked(self, &state) }
+    func outsideLocked(_ state: inout WaitState) -> OutsideSignal? { outside }
+    var isLevel: Bool { level != nil }
+
+    func enqueueLocked(_ waiter: Waiter, _ state: inout WaitState) {
+        queue.append(waiter)
+        queueChangedLocked()
     }
 
-    /// ORDER: release. Pairs with the acquire load of the sleeper in `sleep`.
-    func finishLocked(_ index: Int, _ state: inout WaitState) { result.store(UInt32(index + 1), ordering: .releasing) }
-
-    func wake() { Futex.wake(futexAddress(of: result), shared: false) }
-
-    /// Sleeps until the wait is finished or the deadline (nanoseconds of CLOCK_MONOTONIC, 0 for none) has passed.
-    func sleep(deadline: UInt64) {
-        while !isFinished, deadline == 0 || Clock.monotonic < deadline {
-            Futex.wait(futexAddress(of: result), 0, shared: false, deadline: deadline)
-        }
+    func dequeueLocked(_ waiter: Waiter, _ state: inout WaitState) {
+        queue.removeAll { $0 === waiter }
+        queueChangedLocked()
     }
-}
 
-/// Waits of the native host.
-public enum Wait {
-    /// Waits until one of `states`, or with `all` every one at the same moment, is signaled.
-    /// - Parameter deadline: nanoseconds of CLOCK_MONOTONIC; 0 waits for ever, a time that has passed only looks.
-    /// - Returns: index of the state that ended the wait (0 with `all`), nil when the time was over.
-    public static func wait(for states: [SignalState], all: Bool, deadline: UInt64) -> Int? {
-        let waiter = Waiter(states: states, all: all)
-        let onlyLook = deadline != 0 && deadline <= Clock.monotonic
-        let satisfied = ObjectContext.shared.waits.withLock { state -> Int? in
-            if let index = waiter.satisfyLocked(&state) { return index }
-            if !onlyLook { waiter.enterQueuesLocked(&state) }
-            return nil
-        }
-        if satisfied != nil || onlyLook { return satisfied }
-        waiter.sleep(deadline: deadline)
-        if waiter.isFinished { return waiter.index }
-        return ObjectContext.shared.waits.withLock { state in
-            if waiter.isFinished { return waiter.index }
-            waiter.leaveQueuesLocked(&state)
-            return nil
-        }
+    private func queueChangedLocked() {
+        if level != nil { hasWaiters.store(!queue.isEmpty, ordering: .sequentiallyConsistent) }
     }
 }

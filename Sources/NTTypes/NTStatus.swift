@@ -88,10 +88,14 @@ extension NTStatus {
     @inlinable public static var noMemory: NTStatus { NTStatus(0xC000_0017) }
     /// `STATUS_CONFLICTING_ADDRESSES`: view cannot be mapped where asked; WoW64 view above 4 GB [F].
     @inlinable public static var conflictingAddresses: NTStatus { NTStatus(0xC000_0018) }
+    /// `STATUS_NOT_MAPPED_VIEW`: no view is mapped at the address.
+    @inlinable public static var notMappedView: NTStatus { NTStatus(0xC000_0019) }
     /// `STATUS_ILLEGAL_INSTRUCTION`: what a program sees of a trap inside a call under Wine.
     @inlinable public static var illegalInstruction: NTStatus { NTStatus(0xC000_001D) }
     /// `STATUS_INVALID_VIEW_SIZE`: view larger than the section or MaxViewSize [I].
     @inlinable public static var invalidViewSize: NTStatus { NTStatus(0xC000_001F) }
+    /// `STATUS_INVALID_FILE_FOR_SECTION`: the file cannot be mapped.
+    @inlinable public static var invalidFileForSection: NTStatus { NTStatus(0xC000_0020) }
     /// `STATUS_ACCESS_DENIED`: no PORT_CONNECT on port; SD or SID check failed; impersonation refused [P].
     @inlinable public static var accessDenied: NTStatus { NTStatus(0xC000_0022) }
     /// `STATUS_BUFFER_TOO_SMALL`: receive buffer below the message (length updated, message stays queued); attribute buffer short [T].
@@ -128,8 +132,12 @@ extension NTStatus {
     @inlinable public static var invalidPortHandle: NTStatus { NTStatus(0xC000_0042) }
     /// `STATUS_QUOTA_EXCEEDED`: pool quota or MaxPoolUsage exceeded [I].
     @inlinable public static var quotaExceeded: NTStatus { NTStatus(0xC000_0044) }
+    /// `STATUS_INVALID_PAGE_PROTECTION`: no page protection, or not one alone.
+    @inlinable public static var invalidPageProtection: NTStatus { NTStatus(0xC000_0045) }
     /// `STATUS_PORT_ALREADY_SET`: completion port associated twice; thread terminate port [P].
     @inlinable public static var portAlreadySet: NTStatus { NTStatus(0xC000_0048) }
+    /// `STATUS_SECTION_NOT_IMAGE`: the section maps no program.
+    @inlinable public static var sectionNotImage: NTStatus { NTStatus(0xC000_0049) }
     /// `STATUS_THREAD_IS_TERMINATING`: waiting thread is exiting [I].
     @inlinable public static var threadIsTerminating: NTStatus { NTStatus(0xC000_004B) }
     /// `STATUS_SECTION_PROTECTION`: section handle given lacks needed access [I].
@@ -194,6 +202,8 @@ extension NTStatus {
     @inlinable public static var processIsTerminating: NTStatus { NTStatus(0xC000_010A) }
     /// `STATUS_CANNOT_IMPERSONATE`: already impersonating or not allowed [I].
     @inlinable public static var cannotImpersonate: NTStatus { NTStatus(0xC000_010D) }
+    /// `STATUS_MAPPED_FILE_SIZE_ZERO`: an empty file cannot be mapped.
+    @inlinable public static var mappedFileSizeZero: NTStatus { NTStatus(0xC000_011E) }
     /// `STATUS_TOO_MANY_OPENED_FILES`: the process has no descriptor left.
     @inlinable public static var tooManyOpenedFiles: NTStatus { NTStatus(0xC000_011F) }
     /// `STATUS_CANCELLED`: wait abandoned [I].

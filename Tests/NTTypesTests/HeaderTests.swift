@@ -37,7 +37,7 @@ import Testing
 
     @Test func eachHeaderStandsAlone() throws {
         try Command.withScratchDirectory { directory in
-            for header in ["nttypes", "ntsecurity", "ntstatus", "ntobject", "ntlpcapi", "ntlpcapi32", "ntlpcfuncs", "ntlpc_calls", "ntlpc_host",
+            for header in ["nttypes", "ntsecurity", "ntstatus", "ntobject", "ntsection", "ntcompletion", "ntprocess", "ntlpcapi", "ntlpcapi32", "ntlpcfuncs", "ntlpc_calls", "ntlpc_host",
                            "ntlpc_msabi", "ntlpc"] {
                 let source = "\(directory)/\(header).c"
                 try "#include <ntlpc/\(header).h>\n#include <ntlpc/\(header).h>\nint main(void) { return 0; }\n"

@@ -32,6 +32,7 @@ typedef struct ntlpc_thread {
     uint32_t call_slot, call_turn;      /* where, and for which message of which connection */
     uint32_t call_id, call_connection;
     void *_Nullable rundown;          /* list of terminate ports; owned by Ports */
+    void *_Nullable identity;         /* whom the thread acts for; from malloc, freed with the thread. See NTObjects/ThreadIdentity */
     uint32_t spin_failures; /* adaptive spinning, see Transport/Spin.swift */
     uint32_t spin_skips;
     struct ntlpc_thread *_Nullable next;
@@ -131,6 +132,47 @@ int ntlpc_eventfd(void);                                        /* non-blocking 
 void ntlpc_eventfd_kick(int fd);                                /* adds one; a full counter is already a kick */
 bool ntlpc_hung_up(int socket);                                 /* the peer's end is closed */
 
+/* ---- Signal states that processes share ------------------------------------------------------------------------------ */
+
+/* An eventfd, signaled while its counter is not 0. `taken_by_wait`: a wait that sees the signal takes it. */
+int ntlpc_event_create(bool taken_by_wait, bool signaled);
+bool ntlpc_event_is_taken_by_wait(int fd);
+bool ntlpc_event_take(int fd);                                  /* whether it was signaled; it no longer is. Never waits */
+bool ntlpc_event_put(int fd);                                   /* signals; whether it was signaled before */
+bool ntlpc_readable(int fd);
+/* Waits until one of `fds` is readable or at an end, or until `deadline` (0 for ever); negative ones are passed over. Fills in
+ * `ready` and returns how many are, 0 when the time has passed, -errno. */
+int ntlpc_poll(const int32_t *_Nonnull fds, uint8_t *_Nonnull ready, int count, uint64_t deadline);
+
+/* ---- Descriptors that came from outside --------------------------------------------------------------------------------- */
+
+#define NTLPC_DESCRIPTOR_OTHER   0
+#define NTLPC_DESCRIPTOR_REGULAR 1      /* a file of a file system */
+#define NTLPC_DESCRIPTOR_MEMORY  2      /* a memory file that takes seals */
+#define NTLPC_DESCRIPTOR_EVENT   3      /* an eventfd */
+#define NTLPC_DESCRIPTOR_TASK    4      /* a pidfd */
+int ntlpc_descriptor_kind(int fd);                              /* or -errno, without /proc among others */
+int ntlpc_duplicate(int fd, bool ours);                         /* `ours`: high, and closed in the child of a fork */
+int ntlpc_reopen(int fd, bool reads, bool writes);              /* the same file, opened anew */
+int ntlpc_open_mode(int fd);                                    /* 1 reads, 2 writes, 3 both, 0 neither; -errno */
+int ntlpc_memory_keep_size(int fd);                             /* a memory file that does not shrink any more; 0 or -errno */
+
+/* ---- Processes and threads ------------------------------------------------------------------------------------------------ */
+
+typedef struct ntlpc_task {
+    int32_t process, parent;
+    uint32_t uid, gid;          /* effective */
+    uint64_t started;           /* clock ticks since boot: with the id it names the task for ever */
+    bool ended;                 /* it waits to be forgotten */
+} ntlpc_task;
+int ntlpc_task_open(int32_t id, bool thread);                   /* readable when it has ended; -EINVAL before Linux 6.9 for a thread */
+int ntlpc_task_permitted(int32_t process, int32_t thread, int fd); /* whether a signal would be: 0, -EPERM, -ESRCH. fd may be -1 */
+bool ntlpc_task_is_thread(int fd);
+int32_t ntlpc_task_id(int fd);                                  /* the id that the descriptor names; -ESRCH when it has none any more */
+int ntlpc_task_read(int32_t id, ntlpc_task *_Nonnull task);     /* of a process or thread; -ESRCH */
+uint64_t ntlpc_task_affinity(int32_t id);                       /* the first 64 processors; 0 when not known */
+bool ntlpc_task_exit_status(int fd, int *_Nonnull status);      /* exit code, or 128 + signal; false when not known */
+
 /* ---- Time and processors --------------------------------------------------------------------------------------------- */
 
 uint64_t ntlpc_monotonic_ns(void);
@@ -179,5 +221,7 @@ static inline int64_t ntlpc_spin_setting(void) { return ntlpc_spin_nanoseconds; 
 
 /* Starts a detached thread with every signal blocked but SIGSEGV and SIGBUS. Returns 0 or -errno. */
 int ntlpc_start_thread(const char *_Nonnull name, void (*_Nonnull body)(void *_Nullable), void *_Nullable argument);
+/* The same with the stack and the signals of any thread of the program: it runs the program's functions. */
+int ntlpc_start_program_thread(const char *_Nonnull name, void (*_Nonnull body)(void *_Nullable), void *_Nullable argument);
 
 #endif

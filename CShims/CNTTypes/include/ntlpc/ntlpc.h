@@ -6,6 +6,9 @@
 #include <ntlpc/ntsecurity.h>
 #include <ntlpc/ntstatus.h>
 #include <ntlpc/ntobject.h>
+#include <ntlpc/ntsection.h>
+#include <ntlpc/ntcompletion.h>
+#include <ntlpc/ntprocess.h>
 #include <ntlpc/ntlpcapi.h>
 #include <ntlpc/ntlpcapi32.h>
 

@@ -9,6 +9,9 @@
 #define NTLPC_CALLS_H
 
 #include <ntlpc/ntlpcapi.h>
+#include <ntlpc/ntsection.h>
+#include <ntlpc/ntcompletion.h>
+#include <ntlpc/ntprocess.h>
 
 #define NTLPC_IMPLEMENTED_CALLS(X) \
     X(NTSTATUS, NtCreatePort, \
@@ -267,7 +270,64 @@
       (EventHandle, PreviousState), 2) \
     X(NTSTATUS, NtResetEvent, \
       (HANDLE EventHandle, PLONG PreviousState), \
-      (EventHandle, PreviousState), 2)
+      (EventHandle, PreviousState), 2) \
+    X(NTSTATUS, NtCreateSection, \
+      (PHANDLE SectionHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes, PLARGE_INTEGER MaximumSize, \
+       ULONG SectionPageProtection, ULONG AllocationAttributes, HANDLE FileHandle), \
+      (SectionHandle, DesiredAccess, ObjectAttributes, MaximumSize, SectionPageProtection, AllocationAttributes, FileHandle), 7) \
+    X(NTSTATUS, NtMapViewOfSection, \
+      (HANDLE SectionHandle, HANDLE ProcessHandle, PVOID *BaseAddress, ULONG_PTR ZeroBits, SIZE_T CommitSize, \
+       PLARGE_INTEGER SectionOffset, PSIZE_T ViewSize, SECTION_INHERIT InheritDisposition, ULONG AllocationType, \
+       ULONG Win32Protect), \
+      (SectionHandle, ProcessHandle, BaseAddress, ZeroBits, CommitSize, SectionOffset, ViewSize, InheritDisposition, \
+       AllocationType, Win32Protect), 10) \
+    X(NTSTATUS, NtUnmapViewOfSection, \
+      (HANDLE ProcessHandle, PVOID BaseAddress), \
+      (ProcessHandle, BaseAddress), 2) \
+    X(NTSTATUS, NtQuerySection, \
+      (HANDLE SectionHandle, SECTION_INFORMATION_CLASS SectionInformationClass, PVOID SectionInformation, \
+       SIZE_T SectionInformationLength, PSIZE_T ReturnLength), \
+      (SectionHandle, SectionInformationClass, SectionInformation, SectionInformationLength, ReturnLength), 5) \
+    X(NTSTATUS, NtCreateIoCompletion, \
+      (PHANDLE IoCompletionHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes, ULONG Count), \
+      (IoCompletionHandle, DesiredAccess, ObjectAttributes, Count), 4) \
+    X(NTSTATUS, NtSetIoCompletion, \
+      (HANDLE IoCompletionHandle, PVOID KeyContext, PVOID ApcContext, NTSTATUS IoStatus, ULONG_PTR IoStatusInformation), \
+      (IoCompletionHandle, KeyContext, ApcContext, IoStatus, IoStatusInformation), 5) \
+    X(NTSTATUS, NtRemoveIoCompletion, \
+      (HANDLE IoCompletionHandle, PVOID *KeyContext, PVOID *ApcContext, PIO_STATUS_BLOCK IoStatusBlock, \
+       PLARGE_INTEGER Timeout), \
+      (IoCompletionHandle, KeyContext, ApcContext, IoStatusBlock, Timeout), 5) \
+    X(NTSTATUS, NtRemoveIoCompletionEx, \
+      (HANDLE IoCompletionHandle, PFILE_IO_COMPLETION_INFORMATION IoCompletionInformation, ULONG Count, \
+       PULONG NumEntriesRemoved, PLARGE_INTEGER Timeout, BOOLEAN Alertable), \
+      (IoCompletionHandle, IoCompletionInformation, Count, NumEntriesRemoved, Timeout, Alertable), 6) \
+    X(NTSTATUS, NtQueryIoCompletion, \
+      (HANDLE IoCompletionHandle, IO_COMPLETION_INFORMATION_CLASS IoCompletionInformationClass, \
+       PVOID IoCompletionInformation, ULONG IoCompletionInformationLength, PULONG ReturnLength), \
+      (IoCompletionHandle, IoCompletionInformationClass, IoCompletionInformation, IoCompletionInformationLength, ReturnLength), 5) \
+    X(NTSTATUS, NtCreateWaitCompletionPacket, \
+      (PHANDLE WaitCompletionPacketHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes), \
+      (WaitCompletionPacketHandle, DesiredAccess, ObjectAttributes), 3) \
+    X(NTSTATUS, NtAssociateWaitCompletionPacket, \
+      (HANDLE WaitCompletionPacketHandle, HANDLE IoCompletionHandle, HANDLE TargetObjectHandle, PVOID KeyContext, \
+       PVOID ApcContext, NTSTATUS IoStatus, ULONG_PTR IoStatusInformation, PBOOLEAN AlreadySignaled), \
+      (WaitCompletionPacketHandle, IoCompletionHandle, TargetObjectHandle, KeyContext, ApcContext, IoStatus, \
+       IoStatusInformation, AlreadySignaled), 8) \
+    X(NTSTATUS, NtCancelWaitCompletionPacket, \
+      (HANDLE WaitCompletionPacketHandle, BOOLEAN RemoveSignaledPacket), \
+      (WaitCompletionPacketHandle, RemoveSignaledPacket), 2) \
+    X(NTSTATUS, NtQueryInformationProcess, \
+      (HANDLE ProcessHandle, PROCESSINFOCLASS ProcessInformationClass, PVOID ProcessInformation, \
+       ULONG ProcessInformationLength, PULONG ReturnLength), \
+      (ProcessHandle, ProcessInformationClass, ProcessInformation, ProcessInformationLength, ReturnLength), 5) \
+    X(NTSTATUS, NtQueryInformationThread, \
+      (HANDLE ThreadHandle, THREADINFOCLASS ThreadInformationClass, PVOID ThreadInformation, ULONG ThreadInformationLength, \
+       PULONG ReturnLength), \
+      (ThreadHandle, ThreadInformationClass, ThreadInformation, ThreadInformationLength, ReturnLength), 5) \
+    X(NTSTATUS, NtSetInformationThread, \
+      (HANDLE ThreadHandle, THREADINFOCLASS ThreadInformationClass, PVOID ThreadInformation, ULONG ThreadInformationLength), \
+      (ThreadHandle, ThreadInformationClass, ThreadInformation, ThreadInformationLength), 4)
 
 /* Port calls: all that a host such as Wine gets from us */
 #define NTLPC_PORT_CALLS(X) NTLPC_IMPLEMENTED_CALLS(X) NTLPC_UNIMPLEMENTED_CALLS(X)

@@ -46,7 +46,8 @@ typedef struct _NTLPC_HOST {
     /* What a handle names, its granted access, and its attributes (OBJ_INHERIT). */
     NTSTATUS (*QueryHandle)(HANDLE Handle, ULONG *ObjectType, ACCESS_MASK *Access, ULONG *Attributes);
     /* A file descriptor that stands for the object in every process of the machine; the caller closes it.
-     * STATUS_NOT_SUPPORTED when the object has none, STATUS_ACCESS_DENIED when the handle lacks Access. */
+     * STATUS_NOT_SUPPORTED when the object has none, STATUS_ACCESS_DENIED when the handle lacks Access. It can do what Access asks
+     * for, as far as a descriptor of its kind can do less; 0 stands for what the handle grants. */
     NTSTATUS (*HandleToDescriptor)(HANDLE Handle, ACCESS_MASK Access, int *Descriptor);
     /* A new handle for such a descriptor, which stays the caller's. The descriptor may come from a hostile process. */
     NTSTATUS (*DescriptorToHandle)(int Descriptor, ULONG ObjectType, ACCESS_MASK Access, ULONG Attributes, HANDLE *Handle);
@@ -104,6 +105,16 @@ typedef struct _NTLPC_WORK {
 
 /* For worker threads: waits for the next piece of work, ends the one before. FALSE: the thread shall end. */
 BOOLEAN ntlpc_next_work(PVOID Pool, NTLPC_WORK *Work);
+
+/* Between file descriptors and handles, in processes that live in no other world; elsewhere STATUS_NOT_SUPPORTED.
+ *
+ * A file handle for a descriptor, which stays the caller's and may be closed. Attributes: 0 or OBJ_INHERIT. STATUS_INVALID_HANDLE when
+ * the descriptor is not open; STATUS_ACCESS_DENIED for rights that the open file does not have (MAXIMUM_ALLOWED: those that it has). */
+NTSTATUS ntlpc_descriptor_to_handle(int Descriptor, ACCESS_MASK Access, ULONG Attributes, HANDLE *Handle);
+/* A descriptor for the object of a handle, which the caller closes: of a file, a section (its memory), an event (an eventfd, readable
+ * while the event is signaled), a process or thread (a pidfd). It can do what Access asks for, 0 for what the handle grants. Statuses:
+ * those of HandleToDescriptor. */
+NTSTATUS ntlpc_handle_to_descriptor(HANDLE Handle, ACCESS_MASK Access, int *Descriptor);
 
 /* Installs the host. STATUS_INVALID_PARAMETER for a table that is too small or has holes; STATUS_ALREADY_INITIALIZED
  * (0xC0000510) after the first port call. The table must live as long as the process. */

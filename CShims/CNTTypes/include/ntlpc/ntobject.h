@@ -1,7 +1,8 @@
 /* Handles, waits and events: the calls beside the port calls that a program needs.
  *
- * On Linux libntlpc.so implements them for its own objects (ports and events). Under Wine and on Windows they are the
- * system's. A Linux process knows no other process's handles: NtDuplicateObject works within one process. */
+ * On Linux libntlpc.so implements them for its own objects: ports, events, and those of ntsection.h, ntcompletion.h and
+ * ntprocess.h. Under Wine and on Windows they are the system's. A Linux process knows no other process's handles:
+ * NtDuplicateObject works within one process. */
 #ifndef NTLPC_NTOBJECT_H
 #define NTLPC_NTOBJECT_H
 
