@@ -43,6 +43,9 @@ public struct UnixIdentity: Equatable, Sendable {
         uid == 0 ? [userSID(uid: 0), .system] : [userSID(uid: uid)]
     }
 
+    /// The SID that is shown of a user: root is LocalSystem.
+    public static func shownSID(uid: UInt32) -> SID { uid == 0 ? .system : userSID(uid: uid) }
+
     /// Whether `sid` names this user: what a required server SID is compared with.
     /// - Parameter alsoKnownAs: SIDs by which the user's host knows the same user.
     public static func matchesUser(_ sid: SID, uid: UInt32, alsoKnownAs: [SID] = []) -> Bool {
