@@ -170,6 +170,15 @@ extension Host {
         try succeed(call(&client))
     }
 
+    /// The user's SID, in bytes, as the host's programs know the user that this process runs as; nil when the host has no such SIDs.
+    public static func userSID() -> [UInt8]? {
+        guard let call = extended.QueryUserSid else { return nil }
+        var length: ULONG = 68  // SECURITY_MAX_SID_SIZE
+        var bytes = [UInt8](repeating: 0, count: Int(length))
+        guard bytes.withUnsafeMutableBytes({ call($0.baseAddress, &length) }) >= 0, length <= 68 else { return nil }
+        return Array(bytes.prefix(Int(length)))
+    }
+
     // MARK: Waits and callbacks
 
     /// Waits for a handle: `success`, `timeout`, `userApc`.

@@ -26,12 +26,23 @@ enum PortAccess {
         return grants(descriptor, UnixIdentity(uid: peer.uid, gids: [peer.gid]))
     }
 
-    /// The client's check of a server: RequiredServerSid names the server's user.
-    static func isServer(_ peer: PeerCredentials, _ required: SID) -> Bool { UnixIdentity.matchesUser(required, uid: peer.uid) }
+    /// Whether `required` names the user of a peer: RequiredServerSid at a connect, and AlpcConnectedSIDInformation afterwards.
+    static func isServer(_ peer: PeerCredentials, _ required: SID) -> Bool {
+        UnixIdentity.matchesUser(required, uid: peer.uid, alsoKnownAs: hostNames(uid: peer.uid))
+    }
+
+    /// The one SID that is shown of a user: the host's own where it has one for us all, else that of the Linux user.
+    static func shownUser(uid: UInt32) -> SID { hostNames(uid: uid).first ?? UnixIdentity.shownSID(uid: uid) }
+
+    /// SIDs by which the host's programs know a Linux user: they all run as the user of this process.
+    private static func hostNames(uid: UInt32) -> [SID] {
+        guard uid == geteuid(), let bytes = Host.userSID() else { return [] }
+        do throws(NTStatus) { return [try SID(bytes)] } catch { return [] }
+    }
 
     /// NtAlpcConnectPortEx: the descriptor must grant PORT_CONNECT to the server's user.
     static func isServer(_ peer: PeerCredentials, grantedBy descriptor: [UInt8]) throws(NTStatus) -> Bool {
-        grants(try SecurityDescriptor(selfRelative: descriptor), UnixIdentity(uid: peer.uid, gids: [peer.gid]))
+        grants(try SecurityDescriptor(selfRelative: descriptor), UnixIdentity(uid: peer.uid, gids: [peer.gid], alsoKnownAs: hostNames(uid: peer.uid)))
     }
 
     private static func grants(_ descriptor: SecurityDescriptor, _ identity: UnixIdentity) -> Bool {

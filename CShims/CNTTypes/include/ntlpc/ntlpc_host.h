@@ -87,6 +87,12 @@ typedef struct _NTLPC_HOST {
     /* Starts a thread that calls ntlpc_next_work(Pool) until that says FALSE, and runs each work item as the host's programs
      * run their callbacks. */
     NTSTATUS (*StartWorker)(PVOID Pool);
+
+    /* ---- Names of users ---- */
+
+    /* The user's SID in the token of this process: what the host's programs know the Linux user by that they all run as. *Length: bytes,
+     * in capacity (68 always do), out used. Without it a user is known by its Linux ids alone. */
+    NTSTATUS (*QueryUserSid)(PVOID Sid, ULONG *Length);
 } NTLPC_HOST;
 
 /* Who a thread is to act for. */
