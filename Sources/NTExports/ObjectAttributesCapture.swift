@@ -29,10 +29,8 @@ struct CapturedObjectAttributes: Sendable {
     init(_ pointer: POBJECT_ATTRIBUTES?) throws(NTStatus) {
         guard pointer != nil else { return }
         let captured = try CallerMemory.read(pointer)
-        guard captured.Length == ULONG(MemoryLayout<OBJECT_ATTRIBUTES>.size), captured.Attributes & ~Self.validAttributes == 0 else {
-            throw .invalidParameter
-        }
-        attributes = captured.Attributes
+        guard captured.Length == ULONG(MemoryLayout<OBJECT_ATTRIBUTES>.size) else { throw .invalidParameter }
+        attributes = try Self.checked(captured.Attributes)
         name = try Self.fullName(captured)
         if let descriptor = captured.SecurityDescriptor {
             securityDescriptor = try SecurityDescriptorCapture.selfRelative(at: descriptor)
@@ -40,6 +38,12 @@ struct CapturedObjectAttributes: Sendable {
         if let quality = captured.SecurityQualityOfService {
             qualityOfService = try CapturedQualityOfService(quality)
         }
+    }
+
+    /// OBJ_* bits without unknown ones: `invalidParameter` otherwise.
+    static func checked(_ attributes: UInt32) throws(NTStatus) -> UInt32 {
+        guard attributes & ~validAttributes == 0 else { throw .invalidParameter }
+        return attributes
     }
 
     private static func fullName(_ captured: OBJECT_ATTRIBUTES) throws(NTStatus) -> String? {

@@ -2,6 +2,8 @@
 
 import CLinuxShims
 import CWireFormat
+import NTSecurity
+import NTTypes
 import Synchronization
 import Transport
 
@@ -39,6 +41,12 @@ final class Connection: @unchecked Sendable {
     var peerLimit: UInt32
     /// Object types that the peer takes in handle attributes.
     var peerTypes: UInt32 = 0
+    /// Server's side: how far the client's identity may be used, as the client said when it connected.
+    var quality = SecurityQualityOfService.standard
+    /// Server's side: the connection port lets its servers impersonate.
+    var portAllowsImpersonation = false
+    /// Static tracking: the client's token when it was accepted.
+    var staticToken: TokenIDs?
     /// The request: its id, and where the client waits.
     var requestID: UInt32 = 0
     var requestSlot = WireLayout.noSlot

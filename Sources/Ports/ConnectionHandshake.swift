@@ -267,6 +267,7 @@ extension ALPCPort {
     public func prepareAccept(_ header: MessageHeader, traits: PortTraits?, context: UInt64?, refuse: Bool) throws(NTStatus) -> PendingAccept {
         guard isConnectionPort else { throw .invalidPortHandle }
         let connection = try queues.lock.withLock { (state) throws(NTStatus) -> Connection in try state.connectionRequest(header).connection! }
+        if !refuse { meet(connection) }
         let port = refuse ? nil : ALPCPort(.server(connection), queues: queues, traits: traits ?? inheritedTraits)
         return PendingAccept(connection: connection, port: port, id: header.messageID)
     }

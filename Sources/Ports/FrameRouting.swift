@@ -130,6 +130,7 @@ extension QueueState {
         let prefix = MemoryLayout<ntlpc_connect>.size
         guard Int(frame.length) >= prefix, Int(frame.length) - prefix <= MessageHeader.largestPayload else { return false }
         let terms = payload.loadUnaligned(as: ntlpc_connect.self)
+        guard let quality = SecurityQualityOfService(terms) else { return false }
         let legacy = frame.flags & FrameFlags.legacy != 0
         let connection = Connection(entry: entry, number: frame.connection, state: .requested, isLegacy: legacy,
                                     peerFlags: terms.port_flags, peerLimit: terms.max_message_length)
@@ -138,6 +139,7 @@ extension QueueState {
             guard legacy, let view = OfferedView(parcel: terms.parcel, entry) else { return false }
             connection.clientView = view
         }
+        connection.quality = quality
         guard entry.add(connection) else { return false }
         var header = MessageHeader(frame)
         guard MessageID.isWellFormed(header.messageID), MessageID.link(of: header.messageID) == entry.link.number,

@@ -74,6 +74,10 @@ public enum HeaderType {
 public enum HeaderFlags {
     /// LPC_CONTINUATION_REQUIRED: the receiver owes an answer, a release or a cancel.
     public static let continuation: UInt16 = 0x2000
+    /// LPC_NO_IMPERSONATE: the sender does not want to be impersonated for this message ([D] PHNT; [R] ROS-LPC).
+    public static let noImpersonation: UInt16 = 0x4000
+    /// From there to `FrameFlags.noImpersonation` and back.
+    static let noImpersonationShift: UInt16 = 9
     /// What a legacy receive shows of a type ([W?] RLI-T, and the exact compares of WINE-PORT).
     public static let legacyMask: UInt16 = 0xC00F
 }

@@ -75,6 +75,7 @@ extension ALPCPort {
         stamped.clientThread = me.thread
         frame.set(stamped)
         frame.length = UInt32(header.dataLength)
+        frame.flags |= (header.type & HeaderFlags.noImpersonation) >> HeaderFlags.noImpersonationShift
     }
 
     // MARK: Requests

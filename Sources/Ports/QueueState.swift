@@ -226,6 +226,7 @@ struct QueueState: ~Copyable {
         }
         header.setLength(count)
         header.type = flags & FrameFlags.release != 0 ? HeaderType.datagram : HeaderType.request | HeaderFlags.continuation
+        header.type |= (flags & FrameFlags.noImpersonation) << HeaderFlags.noImpersonationShift
         header.clientProcess = core.pointee.peerNumber
         callbackSerial &+= 1
         header.callbackID = UInt64(callbackSerial)

@@ -90,6 +90,7 @@ public enum FrameFlags {
     public static let legacy = UInt16(NTLPC_FRAMEFLAG_LEGACY)
     public static let callback = UInt16(NTLPC_FRAMEFLAG_CALLBACK)
     public static let attached = UInt16(NTLPC_FRAMEFLAG_ATTACHED)
+    public static let noImpersonation = UInt16(NTLPC_FRAMEFLAG_NO_IMPERSONATE)
 }
 
 /// The narrow fields of the wire, in the widths that the code counts in.

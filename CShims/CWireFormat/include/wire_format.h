@@ -118,6 +118,7 @@ typedef struct ntlpc_reply {
 #define NTLPC_FRAMEFLAG_LEGACY    4u    /* sent by an LPC call */
 #define NTLPC_FRAMEFLAG_CALLBACK  8u    /* a question inside a request */
 #define NTLPC_FRAMEFLAG_ATTACHED 16u    /* MESSAGE and ANSWER: the payload starts with an ntlpc_attached */
+#define NTLPC_FRAMEFLAG_NO_IMPERSONATE 32u  /* MESSAGE: LPC_NO_IMPERSONATE (0x4000) of the sender's Type, shifted right by 9 */
 
 /* What a message carries besides bytes. Descriptors and handles travel over the control socket, in a parcel that is sent before
  * the frame that names it. */
