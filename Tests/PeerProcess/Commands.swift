@@ -29,6 +29,13 @@ extension Session {
             result = withObject(rest(3)) { NtCreatePort(&made, $0, 256, ULONG(number(2)), 0) }
         case "connect":
             result = connect(rest(3), sync: words[2] == "sync", &made)
+        case "connectas":
+            var attributes = ALPC_PORT_ATTRIBUTES()
+            attributes.MaxMessageLength = 0xFFFF
+            attributes.Flags = ULONG(number(2))
+            attributes.SecurityQos.ImpersonationLevel = SECURITY_IMPERSONATION_LEVEL(rawValue: UInt32(number(3)))
+            attributes.SecurityQos.ContextTrackingMode = BOOLEAN(number(4))
+            result = withName(rest(5)) { NtAlpcConnectPort(&made, $0, nil, &attributes, 0x20000, nil, nil, nil, nil, nil, nil) }
         case "lpcconnect":
             result = lpcConnect(rest(2), &made)
         case "receive", "lpcreceive":

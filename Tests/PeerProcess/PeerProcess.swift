@@ -2,6 +2,7 @@
 //
 //   create P FLAGS LIMIT NAME      lpccreate P LIMIT NAME      NtAlpcCreatePort, NtCreatePort; P names the handle in later commands
 //   connect P sync|async NAME      lpcconnect P NAME
+//   connectas P FLAGS LEVEL TRACKING NAME                      the same with port flags and a quality of service, waiting
 //   receive P MS                   lpcreceive P MS             prints type, lengths, ids and text; later commands answer that message
 //   accept P S CONTEXT             refuse P                    lpcaccept S CONTEXT, lpccomplete S
 //   send P FLAGS TEXT              request P MS TEXT           reply P FLAGS TEXT     lpcsend, lpcrequest, lpcreply P TEXT

@@ -219,11 +219,11 @@ func connect(_ name: String, _ options: ConnectOptions = ConnectOptions()) -> Co
 }
 
 /// NtConnectPort with connection information.
-func lpcConnect(_ name: String, information: [UInt8]? = nil) -> (status: NTStatus, port: Port, information: [UInt8], limit: UInt32) {
+func lpcConnect(_ name: String, information: [UInt8]? = nil, level: UInt32 = 2) -> (status: NTStatus, port: Port, information: [UInt8], limit: UInt32) {
     var handle = unwrittenHandle
     var quality = SECURITY_QUALITY_OF_SERVICE()
     quality.Length = 12
-    quality.ImpersonationLevel = SecurityImpersonation
+    quality.ImpersonationLevel = SECURITY_IMPERSONATION_LEVEL(rawValue: level)
     quality.ContextTrackingMode = 1
     var bytes = (information ?? []) + [UInt8](repeating: Message.marker, count: 64)
     var length = ULONG(information?.count ?? 0), limit: ULONG = 0xA5A5_A5A5
@@ -281,11 +281,16 @@ final class Scene: @unchecked Sendable {
     }
 
     /// NtAlpcCreatePort under this scene's name.
-    func create(_ attributes: ALPC_PORT_ATTRIBUTES? = usual(), name: String? = nil, sourceLocation: SourceLocation = #_sourceLocation) throws -> Port {
+    /// Users other than this process's own are let in if their SIDs are among `admitting`.
+    func create(_ attributes: ALPC_PORT_ATTRIBUTES? = usual(), name: String? = nil, admitting users: [[UInt8]] = [],
+                sourceLocation: SourceLocation = #_sourceLocation) throws -> Port {
         var handle = unwrittenHandle
         var copy = attributes ?? ALPC_PORT_ATTRIBUTES()
-        let result = withObject(name ?? self.name) { object in
-            withUnsafeMutablePointer(to: &copy) { status(NtAlpcCreatePort(&handle, object, attributes == nil ? nil : $0)) }
+        var access = users.isEmpty ? [] : descriptor(allow: users)
+        let result = access.withUnsafeMutableBytes { access in
+            withObject(name ?? self.name, descriptor: users.isEmpty ? nil : access.baseAddress) { object in
+                withUnsafeMutablePointer(to: &copy) { status(NtAlpcCreatePort(&handle, object, attributes == nil ? nil : $0)) }
+            }
         }
         try #require(result == .success, "NtAlpcCreatePort", sourceLocation: sourceLocation)
         return keep(Port(handle: handle))
