@@ -41,10 +41,9 @@ public final class MemoryView: @unchecked Sendable {
     }
 }
 
-/// Files in memory without a name.
-public enum MemoryFile {
-    /// A file of `count` bytes that can neither shrink nor grow; `canSealWrites`: that may be sealed against writing later.
-    public static func make(name: String, count: Int) throws(Errno) -> Descriptor {
+extension MemoryFile {
+    /// A file of `count` bytes that can neither shrink nor grow, and may be sealed against writing later.
+    public static func makeSealable(name: String, count: Int) throws(Errno) -> Descriptor {
         let file = Descriptor(owning: try check(name.withCString { ntlpc_memfd_create($0) }))
         if ftruncate(file.rawValue, off_t(count)) != 0 { throw .current }
         guard fcntl(file.rawValue, addSeals, sealShrink | sealGrow) == 0 else { throw .current }
@@ -77,12 +76,9 @@ public enum MemoryFile {
     private static let addSeals: Int32 = 1033, getSeals: Int32 = 1034
     private static let sealShrink: Int32 = 2, sealGrow: Int32 = 4, sealWrite: Int32 = 8
 
-    /// The size of a page, in bytes.
-    public static let page = 4096
-
     /// `count` rounded up to whole pages; nil when that is no size.
     public static func pages(_ count: UInt64) -> UInt64? {
-        let (sum, overflows) = count.addingReportingOverflow(UInt64(page - 1))
-        return overflows ? nil : sum & ~UInt64(page - 1)
+        let (sum, overflows) = count.addingReportingOverflow(UInt64(Mapping.page - 1))
+        return overflows ? nil : sum & ~UInt64(Mapping.page - 1)
     }
 }

@@ -34,6 +34,13 @@ enum NativeObjects {
         host.QuerySession = { 0 }
         host.CloseObject = { handle in HandleTable.remove(handle) }
 
+        // The event itself is kept, as a waitable: SetSignaled works on its state.
+        host.ReferenceEvent = { handle, waitable in
+            status { () throws(NTStatus) in
+                let event: Event = try HandleTable.object(handle, kind: .event, access: 0x2)
+                waitable?.pointee = Unmanaged.passRetained(event.signal!).toOpaque()
+            }
+        }
         host.ReferenceCompletionPort = { handle, completion in
             status { () throws(NTStatus) in
                 let port: IoCompletion = try HandleTable.object(handle, kind: .ioCompletion, access: 0x2)

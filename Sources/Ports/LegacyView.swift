@@ -52,7 +52,7 @@ public struct OfferedView: Sendable {
     /// of the own user only, who could do worse.
     static func isSound(_ file: Descriptor, _ offset: UInt64, _ size: UInt64, peer: PeerCredentials) -> Bool {
         let (end, overflows) = offset.addingReportingOverflow(size)
-        guard size > 0, !overflows, offset % UInt64(MemoryFile.page) == 0, size <= UInt64(Int.max),
+        guard size > 0, !overflows, offset % UInt64(Mapping.page) == 0, size <= UInt64(Int.max),
               let whole = MemoryFile.size(of: file).flatMap({ MemoryFile.pages($0) }), end <= whole else { return false }
         return MemoryFile.cannotShrink(file) || peer.uid == geteuid()
     }

@@ -37,7 +37,7 @@ public final class PortSection: PortResource, @unchecked Sendable {
         self.isSecure = isSecure
         access = .readWrite
         do throws(Errno) {
-            file = isSecure ? nil : try MemoryFile.make(name: "ntlpc-section", count: Int(size))
+            file = isSecure ? nil : try MemoryFile.make(name: "ntlpc-section", count: size)
         } catch {
             throw NTStatus(error)
         }
@@ -232,7 +232,7 @@ extension ALPCPort {
         guard let offset = section.allocate(rounded) else { throw .invalidViewSize }
         do throws(Errno) {
             let file: Descriptor
-            if let shared = section.file { file = shared } else { file = try MemoryFile.make(name: "ntlpc-view", count: Int(rounded)) }
+            if let shared = section.file { file = shared } else { file = try MemoryFile.makeSealable(name: "ntlpc-view", count: Int(rounded)) }
             let place = section.isSecure ? 0 : offset
             let memory = try MemoryView(file, offset: place, count: Int(rounded), access: section.access)
             let view = PortView(memory: memory, file: file, offset: offset, isSecure: section.isSecure, queues: queues, connection: nil,

@@ -16,7 +16,7 @@ import Testing
     }
 
     func file(_ text: String) throws -> Descriptor {
-        let file = try MemoryFile.make(name: "ntlpc-test", count: 64)
+        let file = try MemoryFile.makeSealable(name: "ntlpc-test", count: 64)
         #expect(pwrite(file.rawValue, text, text.utf8.count, 0) == text.utf8.count)
         return file
     }
