@@ -79,6 +79,10 @@ int32_t ntlpc_gettid(void) {
     return ntlpc_current_thread.tid;
 }
 
+bool ntlpc_thread_exists(int32_t process, int32_t thread) {
+    return syscall(SYS_tgkill, process, thread, 0) == 0 || errno != ESRCH;
+}
+
 bool ntlpc_defer_signal(int signal) {
     if (!ntlpc_current_thread.critical || signal <= 0 || signal > 31) return false;
     ntlpc_current_thread.deferred |= 1u << signal;

@@ -2,6 +2,7 @@
 // write-back into the sender's buffer, LPC's own statuses for answers that nobody waits for.
 
 import CNTTypes
+import LinuxSystem
 import NTObjects
 import NTSecurity
 import NTTypes
@@ -9,7 +10,8 @@ import Ports
 
 // MARK: Creating
 
-private func createPort(_ handle: PHANDLE?, _ attributes: POBJECT_ATTRIBUTES?, _ maxConnectInfo: ULONG, _ maxMessage: ULONG, waitable: Bool) throws(NTStatus) -> NTStatus {
+private func createPort(_ handle: PHANDLE?, _ attributes: POBJECT_ATTRIBUTES?, _ maxConnectInfo: ULONG, _ maxMessage: ULONG, _ maxPool: ULONG,
+                        waitable: Bool) throws(NTStatus) -> NTStatus {
     let caseInsensitive: UInt32 = 0x40, inherit: UInt32 = 0x2
     let object = try CapturedObjectAttributes(attributes)
     guard object.attributes & ~(caseInsensitive | inherit) == 0 else { throw .invalidParameter }
@@ -20,6 +22,7 @@ private func createPort(_ handle: PHANDLE?, _ attributes: POBJECT_ATTRIBUTES?, _
     traits.isLegacy = true
     traits.maxConnectInfo = maxConnectInfo
     traits.attributes.maxMessageLength = Int(maxMessage)
+    traits.attributes.maxPoolUsage = UInt(maxPool)
     traits.attributes.givenFlags = PortTraits.allowRequests | (waitable ? PortFlags.waitable.rawValue : 0)
     let port = try ALPCPort.create(name: object.name, traits: traits, descriptor: object.securityDescriptor)
     try giveHandle(port, to: handle, attributes: object.attributes)
@@ -28,14 +31,14 @@ private func createPort(_ handle: PHANDLE?, _ attributes: POBJECT_ATTRIBUTES?, _
 
 /// Makes a connection port, or without a name an unconnected one.
 ///
-/// Lengths are bytes; MaxMessageLength counts the header. Statuses: `INVALID_PARAMETER_3` (connection information above 512 bytes),
+/// Lengths are bytes; MaxMessageLength counts the header; MaxPoolUsage limits what is queued, 0 sets no limit. Statuses: `INVALID_PARAMETER_3` (connection information above 512 bytes),
 /// `INVALID_PARAMETER_4` (message limit below the header or above 0xFFFF), `INVALID_PARAMETER` (object attributes other than
 /// OBJ_CASE_INSENSITIVE), and those of a named create. Source: behaviour reference 5.1, disputed point 10.
 @c @implementation
 public func NtCreatePort(_ PortHandle: PHANDLE?, _ ObjectAttributes: POBJECT_ATTRIBUTES?, _ MaxConnectionInfoLength: ULONG,
                          _ MaxMessageLength: ULONG, _ MaxPoolUsage: ULONG) -> NTSTATUS {
     statusBoundary("NtCreatePort") { () throws(NTStatus) -> NTStatus in
-        try createPort(PortHandle, ObjectAttributes, MaxConnectionInfoLength, MaxMessageLength, waitable: false)
+        try createPort(PortHandle, ObjectAttributes, MaxConnectionInfoLength, MaxMessageLength, MaxPoolUsage, waitable: false)
     }
 }
 
@@ -44,7 +47,7 @@ public func NtCreatePort(_ PortHandle: PHANDLE?, _ ObjectAttributes: POBJECT_ATT
 public func NtCreateWaitablePort(_ PortHandle: PHANDLE?, _ ObjectAttributes: POBJECT_ATTRIBUTES?, _ MaxConnectionInfoLength: ULONG,
                                  _ MaxMessageLength: ULONG, _ MaxPoolUsage: ULONG) -> NTSTATUS {
     statusBoundary("NtCreateWaitablePort") { () throws(NTStatus) -> NTStatus in
-        try createPort(PortHandle, ObjectAttributes, MaxConnectionInfoLength, MaxMessageLength, waitable: true)
+        try createPort(PortHandle, ObjectAttributes, MaxConnectionInfoLength, MaxMessageLength, MaxPoolUsage, waitable: true)
     }
 }
 
@@ -151,7 +154,8 @@ public func NtListenPort(_ PortHandle: HANDLE?, _ ConnectionRequest: PPORT_MESSA
 /// Answers a connection request from NtListenPort. Accepted, the client stays blocked until NtCompleteConnectPort.
 ///
 /// PortContext NULL: the new handle's value is the context ([R] ROS-LPC). Statuses: `REPLY_MESSAGE_MISMATCH` (id 0, unknown, answered),
-/// `INVALID_PARAMETER` (view lengths), and those of the server's section (LegacyView.swift). Source: behaviour reference 5.5.
+/// `INVALID_CID` (that, and its ClientId names no thread), `INVALID_PARAMETER` (view lengths), and those of the server's section
+/// (LegacyView.swift). Source: behaviour reference 5.5.
 @c @implementation
 public func NtAcceptConnectPort(_ PortHandle: PHANDLE?, _ PortContext: PVOID?, _ ConnectionRequest: PPORT_MESSAGE?, _ AcceptConnection: BOOLEAN,
                                 _ ServerView: PPORT_VIEW?, _ ClientView: PREMOTE_PORT_VIEW?) -> NTSTATUS {
@@ -184,7 +188,7 @@ public func NtAcceptConnectPort(_ PortHandle: PHANDLE?, _ PortContext: PVOID?, _
                 throw error
             }
         } catch {
-            throw error == .invalidMessage || error == .requestCanceled ? .replyMessageMismatch : error
+            throw unanswerable(message.header, error)
         }
         return .success
     }
@@ -218,8 +222,11 @@ public func NtRequestPort(_ PortHandle: HANDLE?, _ RequestMessage: PPORT_MESSAGE
 
 /// Sends a request and waits for the answer, without a time limit. The buffers may be the same ([W] WINE-PORT).
 ///
-/// Statuses: `PORT_DISCONNECTED`, `PORT_MESSAGE_TOO_LONG`, `INVALID_PARAMETER` (lengths; Type LPC_REQUEST without a MessageId),
-/// `LPC_REPLY_LOST` when the peer goes away. Source: behaviour reference 5.8.
+/// Type LPC_REQUEST with a MessageId is a callback: a question to whoever waits for the answer to that message. Its call returns with the
+/// question, Type 1 and a new CallbackId, and the answer comes by a reply call, NtReplyWaitReplyPort to wait again.
+/// Statuses: `INVALID_PARAMETER` (lengths; a callback without a MessageId; data entries that do not fit into the message),
+/// `PORT_DISCONNECTED`, `PORT_MESSAGE_TOO_LONG`, `QUOTA_EXCEEDED`, for a callback `REPLY_MESSAGE_MISMATCH` (nobody waits for that id) and
+/// `INVALID_CID` (its thread is gone), `LPC_REPLY_LOST` when the peer goes away. Source: behaviour reference 5.8.
 @c @implementation
 public func NtRequestWaitReplyPort(_ PortHandle: HANDLE?, _ RequestMessage: PPORT_MESSAGE?, _ ReplyMessage: PPORT_MESSAGE?) -> NTSTATUS {
     statusBoundary("NtRequestWaitReplyPort") { () throws(NTStatus) -> NTStatus in
@@ -228,15 +235,47 @@ public func NtRequestWaitReplyPort(_ PortHandle: HANDLE?, _ RequestMessage: PPOR
         let isCallback = message.header.type & 0xFF == HeaderType.request
         guard !isCallback || message.header.messageID != 0 else { throw .invalidParameter }
         if !isCallback { message.header.messageID = 0 }
+        message.isCallback = isCallback
+        var entries: DataEntries?
+        if message.header.dataInfoOffset != 0 && !isCallback {
+            entries = DataEntries(payload: message.payload, count: Int(message.header.dataLength), offset: Int(message.header.dataInfoOffset))
+            guard let entries else { throw .invalidParameter }
+            message.dataEntries = Unmanaged.passUnretained(entries)
+        }
+        defer { withExtendedLifetime(entries) {} }
         return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
             var delivery = Delivery()
             let outcome: ReceiveOutcome
             if isCallback {
-                outcome = try legacyStatuses { () throws(NTStatus) in
+                outcome = try legacyStatuses(message.header) { () throws(NTStatus) in
                     try port.answerAndWait(message, capacity: .max, deadline: .never, into: &delivery)
                 }
             } else {
-                outcome = try port.request(message, capacity: .max, deadline: .never, into: &delivery)
+                outcome = try lossIsOfReply { () throws(NTStatus) in
+                    try port.request(message, capacity: .max, deadline: .never, into: &delivery)
+                }
+            }
+            guard case .message = outcome else { throw .lpcReplyLost }
+            return try finish(port, &delivery, ReplyMessage, nil)
+        }
+    }
+}
+
+/// Answers a callback and waits for what comes next: another callback, or the reply to the original request, which has the same
+/// MessageId. ReplyMessage is overwritten.
+///
+/// Statuses: `INVALID_PARAMETER` (MessageId 0, lengths), `REPLY_MESSAGE_MISMATCH` (nobody waits for it), `INVALID_CID` (the thread
+/// that did is gone), `PORT_MESSAGE_TOO_LONG`, `LPC_REPLY_LOST` when the peer goes away. Source: behaviour reference 5.10 ([R]).
+@c @implementation
+public func NtReplyWaitReplyPort(_ PortHandle: HANDLE?, _ ReplyMessage: PPORT_MESSAGE?) -> NTSTATUS {
+    statusBoundary("NtReplyWaitReplyPort") { () throws(NTStatus) -> NTStatus in
+        let message = try MessageCapture.message(at: ReplyMessage, .lpc)
+        guard message.header.messageID != 0 else { throw .invalidParameter }
+        try CallerMemory.probeWrite(UnsafeMutableRawPointer(ReplyMessage), count: MessageHeader.size)
+        return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
+            var delivery = Delivery()
+            let outcome = try legacyStatuses(message.header) { () throws(NTStatus) in
+                try port.answerAndWait(message, capacity: .max, deadline: .never, into: &delivery)
             }
             guard case .message = outcome else { throw .lpcReplyLost }
             return try finish(port, &delivery, ReplyMessage, nil)
@@ -246,8 +285,8 @@ public func NtRequestWaitReplyPort(_ PortHandle: HANDLE?, _ RequestMessage: PPOR
 
 /// Sends a reply. The caller's buffer keeps its Type ([W] WINE-PORT).
 ///
-/// Statuses: `INVALID_PARAMETER` (MessageId 0, lengths), `REPLY_MESSAGE_MISMATCH` (nobody waits for it), `PORT_MESSAGE_TOO_LONG`.
-/// Source: behaviour reference 5.9.
+/// Statuses: `INVALID_PARAMETER` (MessageId 0, lengths), `REPLY_MESSAGE_MISMATCH` (nobody waits for it), `INVALID_CID` (nor is the thread
+/// that its ClientId names there any more), `PORT_MESSAGE_TOO_LONG`. Source: behaviour reference 5.9.
 @c @implementation
 public func NtReplyPort(_ PortHandle: HANDLE?, _ ReplyMessage: PPORT_MESSAGE?) -> NTSTATUS {
     statusBoundary("NtReplyPort") { () throws(NTStatus) -> NTStatus in
@@ -307,17 +346,37 @@ public func NtRegisterThreadTerminatePort(_ PortHandle: HANDLE?) -> NTSTATUS {
 
 // MARK: Shared steps
 
-/// An answer that nobody waits for has one status in LPC ([R] ROS-LPC).
-private func legacyStatuses<Result>(_ body: () throws(NTStatus) -> Result) throws(NTStatus) -> Result {
+/// An answer that nobody waits for has one status in LPC, and another when the thread that its ClientId names is gone ([R] ROS-LPC). A
+/// header may hold no more than a MessageId ([W] KDU).
+private func unanswerable(_ header: MessageHeader, _ status: NTStatus) -> NTStatus {
+    switch status {
+    case .invalidMessage, .requestCanceled, .accessDenied:
+        guard Host.isNative, header.clientProcess != 0, header.clientThread != 0 else { return .replyMessageMismatch }
+        return LinuxThread.exists(process: header.clientProcess, thread: header.clientThread) ? .replyMessageMismatch : .invalidCid
+    case .messageLost: return .lpcReplyLost
+    default: return status
+    }
+}
+
+private func legacyStatuses<Result>(_ header: MessageHeader, _ body: () throws(NTStatus) -> Result) throws(NTStatus) -> Result {
     do throws(NTStatus) {
         return try body()
     } catch {
-        throw error == .invalidMessage || error == .requestCanceled || error == .accessDenied ? .replyMessageMismatch : error
+        throw unanswerable(header, error)
+    }
+}
+
+/// What ALPC calls a lost message is a lost reply in LPC.
+private func lossIsOfReply<Result>(_ body: () throws(NTStatus) -> Result) throws(NTStatus) -> Result {
+    do throws(NTStatus) {
+        return try body()
+    } catch {
+        throw error == .messageLost ? .lpcReplyLost : error
     }
 }
 
 private func reply(_ port: ALPCPort, _ message: OutgoingMessage) throws(NTStatus) {
-    try legacyStatuses { () throws(NTStatus) in try port.answer(message, release: true) }
+    try legacyStatuses(message.header) { () throws(NTStatus) in try port.answer(message, release: true) }
 }
 
 private func receive(_ port: ALPCPort, _ delivery: inout Delivery, _ deadline: Deadline) throws(NTStatus) -> NTStatus {

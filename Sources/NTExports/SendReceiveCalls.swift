@@ -16,7 +16,8 @@ private enum MessageCallFlags {
 /// Sends, receives, or both.
 ///
 /// Without `SendMessage` it receives. A message whose MessageId is 0 is new: a synchronous request (0x20000), a datagram
-/// (0x10000) or an asynchronous request; with another id it is an answer, the last one with 0x10000.
+/// (0x10000) or an asynchronous request; the id of a resource reserve stands in for 0; with another id it is an answer, the last one
+/// with 0x10000.
 /// Statuses, in the order of the checks: `INVALID_PARAMETER_2` (sync without a message, with release, or the internal bit),
 /// `LPC_RECEIVE_BUFFER_EXPECTED` (sync without a buffer), `ACCESS_VIOLATION`, `INVALID_PARAMETER` (lengths), `INVALID_HANDLE`,
 /// `OBJECT_TYPE_MISMATCH`, then those of sending and receiving; `TIMEOUT` is a success. `BUFFER_TOO_SMALL` leaves the message queued
@@ -65,18 +66,21 @@ private struct MessageCall {
     let deadline: Deadline
 
     @inline(__always)
+    var isSync: Bool { flags & MessageCallFlags.sync != 0 }
+    @inline(__always)
+    var isRelease: Bool { flags & MessageCallFlags.release != 0 }
+
+    @inline(__always)
     func send(_ message: borrowing OutgoingMessage, _ port: ALPCPort) throws(NTStatus) -> NTStatus {
-        if flags & MessageCallFlags.sync != 0 {
-            return try exchange(port, message, receive, length, attributes, capacity, deadline)
-        }
-        let isRelease = flags & MessageCallFlags.release != 0
+        if message.header.messageID & MessageCall.reserveTag != 0 { return try sendReserved(copy message, port) }
+        if isSync { return try exchange(port, message, receive, length, attributes, capacity, deadline) }
         if message.header.messageID == 0 {
             // A new message must not pretend to be a reply ([W] SDKT).
             guard message.header.type & 0xFF != HeaderType.reply else { throw .lpcRequestsNotAllowed }
             let id = try port.post(message, datagram: isRelease)
             try CallerMemory.write(id, to: UnsafeMutableRawPointer(send) + 24)
         } else {
-            try answer(port, message, release: isRelease)
+            try port.answer(message, release: isRelease)
         }
         guard receive != nil else { return .success }
         return try NTExports.receive(port, receive, length, attributes, capacity, deadline)
@@ -97,6 +101,26 @@ private struct MessageCall {
             return status
         }
     }
+
+    /// Set in the ids of reserves, and in no message's.
+    static let reserveTag: UInt32 = 0x8000_0000
+
+    /// A new message that a reserve carries: `OBJECTID_NOT_FOUND`, `RESOURCE_IN_USE` while the last one lives ([W] RLI-T),
+    /// `PORT_MESSAGE_TOO_LONG` when the reserve was made for smaller ones ([I]).
+    @inline(never)
+    private func sendReserved(_ given: OutgoingMessage, _ port: ALPCPort) throws(NTStatus) -> NTStatus {
+        guard given.header.type & 0xFF != HeaderType.reply else { throw .lpcRequestsNotAllowed }
+        let use = try port.useReserve(given.header.messageID, count: Int(given.header.dataLength))
+        defer { withExtendedLifetime(use) {} }
+        var message = given
+        message.header.messageID = 0
+        message.reserve = Unmanaged.passUnretained(use)
+        if isSync { return try exchange(port, message, receive, length, attributes, capacity, deadline) }
+        let id = try port.post(message, datagram: isRelease)
+        try CallerMemory.write(id, to: UnsafeMutableRawPointer(send) + 24)
+        guard receive != nil else { return .success }
+        return try NTExports.receive(port, receive, length, attributes, capacity, deadline)
+    }
 }
 
 /// What a call attaches to its message, for as long as the call lasts.
@@ -108,7 +132,8 @@ private final class Attachment {
 
     @inline(never)
     init(_ sent: SentAttributes, _ port: ALPCPort, _ message: inout OutgoingMessage) throws(NTStatus) {
-        let id = message.header.messageID
+        let named = message.header.messageID
+        let id = named & MessageCall.reserveTag == 0 ? named : 0
         old = id != 0 && (sent.view?.flags ?? 0) & ViewFlags.unmapExisting != 0 ? port.attachments(of: id) : nil
         attached = try port.attach(sent, answering: id)
         if !attached.isEmpty { message.attached = Unmanaged.passUnretained(attached) }
@@ -118,13 +143,6 @@ private final class Attachment {
         if isSent { old?.unmapView() }
         withExtendedLifetime(attached) {}
     }
-}
-
-@inline(__always)
-private func answer(_ port: ALPCPort, _ message: borrowing OutgoingMessage, release: Bool) throws(NTStatus) {
-    // Reserves do not exist yet, so no reserve id can be known ([W] RLI-T for the status).
-    guard message.header.messageID & 0x8000_0000 == 0 else { throw .objectidNotFound }
-    try port.answer(message, release: release)
 }
 
 private func receive(_ port: ALPCPort, _ buffer: PPORT_MESSAGE?, _ length: PSIZE_T?, _ attributes: PALPC_MESSAGE_ATTRIBUTES?,
@@ -163,7 +181,6 @@ private func exchange(_ port: ALPCPort, _ message: borrowing OutgoingMessage, _ 
         guard message.header.type & 0xFF != HeaderType.reply else { throw .lpcRequestsNotAllowed }
         outcome = try port.request(message, capacity: capacity, deadline: deadline, into: &delivery)
     } else {
-        guard message.header.messageID & 0x8000_0000 == 0 else { throw .objectidNotFound }
         outcome = try port.answerAndWait(message, capacity: capacity, deadline: deadline, into: &delivery)
     }
     switch outcome {

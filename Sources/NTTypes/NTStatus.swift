@@ -63,6 +63,8 @@ extension NTStatus {
     @inlinable public static var datatypeMisalignment: NTStatus { NTStatus(0x8000_0002) }
     /// `STATUS_BUFFER_OVERFLOW`: a resource reserve above 0xFFD7 bytes [T]; a text cut to the buffer.
     @inlinable public static var bufferOverflow: NTStatus { NTStatus(0x8000_0005) }
+    /// `STATUS_PARTIAL_COPY`: the other process's memory ended before all was copied [I].
+    @inlinable public static var partialCopy: NTStatus { NTStatus(0x8000_000D) }
 }
 
 // MARK: Errors

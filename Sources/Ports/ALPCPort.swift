@@ -177,6 +177,15 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
         return (traits.flags, sequence, connection.map { connection in queues.lock.withLock { _ in connection.portContext } } ?? 0)
     }
 
+    /// Makes this the process's default hard error port.
+    /// - Throws: `unsuccessful` when there is one ([I]: the system has one for its life).
+    public func becomeHardErrorPort() throws(NTStatus) {
+        try PortProcess.current().hardErrorPort.withLock { (port) throws(NTStatus) in
+            guard port == nil else { throw .unsuccessful }
+            port = self
+        }
+    }
+
     public var isConnectionPort: Bool { if case .connection = role { true } else { false } }
     public var isClientPort: Bool { if case .client = role { true } else { false } }
 }

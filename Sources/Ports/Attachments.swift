@@ -157,6 +157,7 @@ extension QueueState {
         payload += size
         // For a connection that is gone here the parcel is taken all the same, and let go of.
         let owner = entry.connection(frame.connection).map { ObjectIdentifier($0) } ?? ObjectIdentifier(entry)
+        defer { if entry.link.hasNews { noteNews(entry) } }
         guard let attachments = Attachments(head, entry, connection: owner) else { return false }
         carried = attachments
         return true

@@ -87,6 +87,7 @@ final class ClientLink: @unchecked Sendable {
         }
         guard isLast else { return }
         process.watcher.remove(link.control, key: entry.watchKey)
+        entry.questions.end()
         link.close()
         queues.change { state in
             state.isClosed = true

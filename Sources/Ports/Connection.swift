@@ -62,6 +62,8 @@ final class Connection: @unchecked Sendable {
     var clientView: OfferedView?
     /// LPC: the server's view, as this client's process has mapped it.
     var serverView: PortView?
+    /// A client's: what its port adds to the limit of the queue.
+    var poolBytes = 0
     /// LPC: what NtCompleteConnectPort will send.
     var heldReply: HeldReply?
     /// The port of this side, while it has one.
@@ -100,6 +102,11 @@ final class LinkEntry: @unchecked Sendable {
     /// The peer is gone; only what remains of its messages is kept.
     var isOver = false
     var watchKey: UInt64 = 0
+    let questions = PeerQuestions()
+    /// A client's.
+    let calls = WaitingCalls()
+    /// Bytes that came after the peer was told that the queue is full.
+    var overrun = 0
     private var generation: UInt32 = 0
     /// Connections by the low half of their number; each is retained.
     private var places: UnsafeMutablePointer<Unmanaged<Connection>?>

@@ -64,7 +64,11 @@ extension ALPCPort {
 
     /// Makes a connection port, or without a name an unconnected LPC port.
     public static func create(name: String?, traits: PortTraits, descriptor: [UInt8]?) throws(NTStatus) -> ALPCPort {
-        if name == nil && traits.isLegacy { return ALPCPort(.unconnected, queues: PortQueues(server: true), traits: traits) }
+        if name == nil && traits.isLegacy {
+            let queues = PortQueues(server: true)
+            queues.lock.withLock { $0.quota.limit = PoolQuota.bytes(traits.attributes.maxPoolUsage) }
+            return ALPCPort(.unconnected, queues: queues, traits: traits)
+        }
         return try ConnectionPort.create(name: name, traits: traits, descriptor: descriptor)
     }
 
@@ -130,7 +134,10 @@ extension ALPCPort {
             let connection = Connection(entry: link.entry, number: number, state: .requested, isLegacy: traits.isLegacy,
                                         peerFlags: link.link.greeting.port_flags,
                                         peerLimit: min(link.link.greeting.max_message_length, UInt32(MessageHeader.largestTotal)))
-            return link.entry.add(connection) ? connection : nil
+            guard link.entry.add(connection) else { return nil }
+            connection.poolBytes = PoolQuota.bytes(traits.attributes.maxPoolUsage)
+            state.addQuota(connection.poolBytes)
+            return connection
         }
         guard let made else {
             let isOver = link.link.peerHasGone

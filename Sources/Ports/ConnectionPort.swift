@@ -30,6 +30,7 @@ final class ConnectionPort: LinkAcceptor, @unchecked Sendable {
     static func create(name: String?, traits: PortTraits, descriptor: [UInt8]?) throws(NTStatus) -> ALPCPort {
         let process = try PortProcess.current()
         let port = ConnectionPort(traits: traits, descriptor: try PortAccess.descriptor(descriptor), watcher: process.watcher)
+        port.queues.lock.withLock { $0.quota.limit = PoolQuota.bytes(traits.attributes.maxPoolUsage) }
         if let name {
             let (socket, place) = try ObjectNamespace.publish(name, isOpen: descriptor != nil)
             port.place = place

@@ -32,12 +32,12 @@ extension QueueState {
     }
 
     /// Queues the notice that a message was cancelled: its id, no data ([W] OVMM, PFW).
-    mutating func enqueueCancelNotice(for header: MessageHeader, connection: Connection?) {
+    mutating func enqueueCancelNotice(for header: MessageHeader, connection: Connection?, context: UInt64 = 0) {
         var notice = header
         notice.setLength(0)
         notice.type = HeaderType.cancelled
         notice.dataInfoOffset = 0
-        enqueue(notice, nil, connection: connection)
+        enqueue(notice, nil, connection: connection, context: context)
     }
 
     // MARK: The server's side
@@ -49,7 +49,7 @@ extension QueueState {
         case FrameKind.connect: return takeConnect(frame, payload, entry)
         case FrameKind.cancel:
             entry.closingsSeen &+= 1
-            takeCancelFromClient(frame, entry)
+            takeCancel(frame, entry)
             return true
         case FrameKind.close:
             entry.closingsSeen &+= 1
@@ -83,7 +83,7 @@ extension QueueState {
         if record.pointee.header.type & HeaderFlags.continuation != 0 {
             record.pointee.slot = frame.slot
             record.pointee.turn = frame.turn
-            guard entry.table.insert(record) else {
+            guard list(record, entry) else {
                 discard(record)
                 return false
             }
@@ -108,12 +108,14 @@ extension QueueState {
     /// Queues the answer to a message of this side, in the message's own record.
     private mutating func settleAnswer(_ record: MessagePointer, _ frame: ntlpc_frame, _ sent: MessageHeader, _ payload: UnsafeRawPointer, process: UInt64) {
         let release = frame.flags & FrameFlags.release != 0
+        if release && !isServer { expected.removeValue(forKey: sent.messageID) }
         callbackSerial &+= 1
         record.pointee.header = sent
         record.pointee.header.setLength(Int(frame.length))
-        record.pointee.header.type = release ? HeaderType.reply : HeaderType.request | HeaderFlags.continuation
+        record.pointee.header.type = HeaderType.ofAnswer(frame.flags)
         record.pointee.header.clientProcess = process
         record.pointee.header.callbackID = UInt64(callbackSerial)
+        record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
         record.pointee.payload = StagingMemory.copy(payload, Int(frame.length))
         record.pointee.slot = frame.slot
         record.pointee.turn = frame.turn
@@ -157,29 +159,11 @@ extension QueueState {
         record.pointee.slot = frame.slot
         record.pointee.turn = frame.turn
         record.pointee.isLegacy = legacy
-        guard entry.table.insert(record) else {
+        guard list(record, entry) else {
             discard(record)
             return false
         }
         return true
-    }
-
-    /// The client's caller gave up: a time-out, or the death of its thread.
-    private mutating func takeCancelFromClient(_ frame: ntlpc_frame, _ entry: LinkEntry) {
-        let id = MessageHeader(frame).messageID
-        guard let record = entry.table.find(id), record.pointee.connection?.number == frame.connection else { return }
-        answerSlot(of: record, .requestCanceled)
-        switch record.pointee.state {
-        case .queued:
-            // Never received: gone without a trace (section 17, point 28).
-            if record.pointee.isConnectionRequest, let connection = record.pointee.connection { entry.remove(connection) }
-            discard(record)
-        case .held, .away:
-            if record.pointee.isConnectionRequest { record.pointee.connection?.state = .disconnected }
-            record.pointee.state = .cancelled
-        case .cancelled:
-            break
-        }
     }
 
     /// The client's end of a connection is gone. The server learns of each of its messages, then of the end ([W] OVMM, PFW).
@@ -217,11 +201,7 @@ extension QueueState {
             if connection.isLegacy || record.pointee.isSynchronous {
                 discard(record)
             } else {
-                if let payload = record.pointee.payload { StagingMemory.free(payload) }
-                record.pointee.payload = nil
-                unlist(record)
-                record.pointee.header.type = HeaderType.cancelled
-                record.pointee.header.setLength(0)
+                becomeNotice(record)
             }
         case HeaderType.connectionRequest:
             discard(record)
@@ -233,19 +213,11 @@ extension QueueState {
     private mutating func giveUpHeld(_ record: MessagePointer, _ connection: Connection) {
         switch record.pointee.state {
         case .held:
-            record.pointee.slot = WireLayout.noSlot
-            record.pointee.state = .cancelled
+            markCancelled(record)
             if !connection.isLegacy { enqueueCancelNotice(for: record.pointee.header, connection: connection) }
         case .away:
             // A question of this side that will never be answered: its waiter must know.
-            record.pointee.state = .cancelled
-            if record.pointee.isReserved {
-                record.pointee.header.type = HeaderType.cancelled
-                record.pointee.header.setLength(0)
-                record.pointee.state = .queued
-                unlist(record)
-                main.append(record)
-            }
+            if record.pointee.isReserved { becomeNotice(record) } else { markCancelled(record) }
         case .queued, .cancelled:
             break
         }
@@ -255,7 +227,10 @@ extension QueueState {
 
     mutating func takeFromServer(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ entry: LinkEntry) -> Bool {
         guard Int(frame.length) <= MessageHeader.largestPayload + MemoryLayout<ntlpc_accepted>.size else { return false }
-        if frame.kind == FrameKind.close || frame.kind == FrameKind.accepted || frame.kind == FrameKind.refused { entry.closingsSeen &+= 1 }
+        switch frame.kind {
+        case FrameKind.close, FrameKind.accepted, FrameKind.refused, FrameKind.cancel: entry.closingsSeen &+= 1
+        default: break
+        }
         // A connection that is closed here, and the server does not know yet.
         guard let connection = entry.connection(frame.connection), connection.state != .closed else { return true }
         switch frame.kind {
@@ -267,9 +242,7 @@ extension QueueState {
             takeAnswerFromServer(frame, payload, connection)
             return true
         case FrameKind.cancel:
-            let header = MessageHeader(frame)
-            expected.removeValue(forKey: header.messageID)
-            enqueueCancelNotice(for: header, connection: connection)
+            takeCancel(frame, entry)
             return true
         case FrameKind.accepted:
             guard Int(frame.length) >= MemoryLayout<ntlpc_accepted>.size else { return false }
@@ -291,7 +264,7 @@ extension QueueState {
         guard admit(&header, count: Int(frame.length), flags: frame.flags, connection.core) else { return false }
         let record = enqueue(header, payload, connection: connection)
         record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
-        if record.pointee.header.type & HeaderFlags.continuation != 0 && !connection.entry.table.insert(record) {
+        if record.pointee.header.type & HeaderFlags.continuation != 0 && !list(record, connection.entry) {
             discard(record)
             return false
         }
@@ -309,10 +282,13 @@ extension QueueState {
         var header = sent
         header.setLength(Int(frame.length))
         header.clientProcess = connection.entry.ntProcess
-        header.type = release ? HeaderType.reply : HeaderType.request | HeaderFlags.continuation
+        header.type = HeaderType.ofAnswer(frame.flags)
         let record = enqueue(header, payload, connection: connection, context: waiting.context)
+        record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
+        // The message lives until its last answer is received.
+        record.pointee.keep(waiting.reserve.map { Unmanaged.passUnretained($0) })
         if release { expected.removeValue(forKey: sent.messageID) }
-        if record.pointee.header.type & HeaderFlags.continuation != 0 && !connection.entry.table.insert(record) { discard(record) }
+        if record.pointee.header.type & HeaderFlags.continuation != 0 && !list(record, connection.entry) { discard(record) }
     }
 
     private mutating func takeAccepted(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ connection: Connection) {
@@ -360,7 +336,7 @@ extension QueueState {
         connection.entry.link.slots.interrupt(connection: connection.number, .disconnected)
         for id in expected.filter({ $0.value.connection === connection }).keys { expected.removeValue(forKey: id) }
         for held in connection.entry.table.all where held.pointee.connection === connection && held.pointee.state != .queued {
-            held.pointee.state = .cancelled
+            markCancelled(held)
         }
     }
 }

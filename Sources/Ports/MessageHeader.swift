@@ -8,6 +8,7 @@
 //   bits 0-1    0: observed ids are multiples of four ([W] VOST, CHEN)
 
 import CWireFormat
+import Transport
 
 /// A PORT_MESSAGE header, 64-bit form.
 @frozen
@@ -68,6 +69,15 @@ public enum HeaderType {
     public static let connectionRequest: UInt16 = 10
     public static let connectionReply: UInt16 = 11
     public static let cancelled: UInt16 = 12
+
+    /// What the receiver of an answer sees, by the frame's flags (section 17, point 1): a last answer is a reply, one that can be
+    /// answered again a request, unless an LPC call made it, whose answers are always replies. A question inside a request is none.
+    @inline(__always)
+    static func ofAnswer(_ flags: UInt16) -> UInt16 {
+        if flags & FrameFlags.release != 0 { return reply }
+        let isReply = flags & (FrameFlags.legacy | FrameFlags.callback) == FrameFlags.legacy
+        return (isReply ? reply : request) | HeaderFlags.continuation
+    }
 }
 
 /// The high byte of Type; NTTypes.MessageFlags explains it.

@@ -37,6 +37,10 @@ struct MessageRecord {
     var isListed = false
     var isLegacy = false
     var isRelease = false
+    /// Bytes for which it counts in the main queue.
+    var charge: UInt32 = 0
+    /// Retained. The hold on the reserve that the message was sent with.
+    private(set) var reserve: Unmanaged<ReserveUse>?
     /// The reader's own value, given back with the answer.
     var messageContext: UInt64 = 0
     /// What came with it, retained.
@@ -68,6 +72,16 @@ struct MessageRecord {
         let type = header.type & 0xFF
         return type == HeaderType.datagram || type == HeaderType.reply
     }
+    /// Takes a hold over.
+    mutating func keep(_ use: Unmanaged<ReserveUse>?) { reserve = use?.retain() }
+
+    @inline(__always)
+    mutating func surrenderReserve() -> Unmanaged<ReserveUse>? {
+        guard let given = reserve else { return nil }
+        reserve = nil
+        return given
+    }
+
     var isConnectionRequest: Bool { header.type & 0xFF == HeaderType.connectionRequest }
     var isSynchronous: Bool { slot != WireLayout.noSlot }
 }
@@ -98,6 +112,7 @@ struct MessagePool: ~Copyable {
         if let reference = record.pointee.surrender() { reference.release() }
         if let attachments = record.pointee.attachments { attachments.release() }
         record.pointee.attachments = nil
+        if let reserve = record.pointee.surrenderReserve() { reserve.release() }
         record.pointee.slot = WireLayout.noSlot
         record.pointee.turn = 0
         record.pointee.state = .queued
@@ -126,16 +141,25 @@ struct MessageList {
     private(set) var first: MessagePointer?
     private(set) var last: MessagePointer?
     private(set) var count = 0
+    /// Of the messages, headers included, as they were when they came.
+    private(set) var bytes = 0
 
     @inline(__always)
     var isEmpty: Bool { first == nil }
+
+    @inline(__always)
+    private mutating func charge(_ record: MessagePointer) {
+        record.pointee.charge = UInt32(record.pointee.header.totalLength)
+        bytes += Int(record.pointee.charge)
+        count += 1
+    }
 
     mutating func append(_ record: MessagePointer) {
         record.pointee.previous = last
         record.pointee.next = nil
         if let last { last.pointee.next = record } else { first = record }
         last = record
-        count += 1
+        charge(record)
     }
 
     /// Puts a message back where it was taken from.
@@ -144,7 +168,7 @@ struct MessageList {
         record.pointee.next = first
         if let first { first.pointee.previous = record } else { last = record }
         first = record
-        count += 1
+        charge(record)
     }
 
     mutating func remove(_ record: MessagePointer) {
@@ -152,6 +176,7 @@ struct MessageList {
         if let next = record.pointee.next { next.pointee.previous = record.pointee.previous } else { last = record.pointee.previous }
         record.pointee.previous = nil
         record.pointee.next = nil
+        bytes -= Int(record.pointee.charge)
         count -= 1
     }
 

@@ -15,7 +15,11 @@ extension ALPCPort {
         let number: UInt32
         let slot: UInt32
         let turn: UInt32
-        /// Nobody waits for the answer.
+        /// Of the hop that the answer starts.
+        let callback: UInt64
+        /// Retained: the hold on the message's reserve, when the record is gone.
+        let reserve: Unmanaged<ReserveUse>?
+        /// Nobody hears the answer: it only ends a message that was kept for its attachments.
         let isSilent: Bool
     }
 
@@ -28,8 +32,29 @@ extension ALPCPort {
     @inline(__always)
     public func answer(_ message: borrowing OutgoingMessage, release: Bool) throws(NTStatus) {
         let route = try take(message, release: release, reserved: false)
-        defer { route.connection.release() }
-        try deliver(message, route, release: release)
+        defer { finish(route) }
+        if route.isSilent { return }
+        do throws(NTStatus) {
+            try deliver(message, route, release: release)
+        } catch {
+            if !release { forget(message.header.messageID, route) }
+            throw error
+        }
+    }
+
+    @inline(__always)
+    private func finish(_ route: Route) {
+        if let reserve = route.reserve { reserve.release() }
+        route.connection.release()
+    }
+
+    /// The hop that could not be delivered: the message has ended.
+    @inline(never)
+    private func forget(_ id: UInt32, _ route: Route) {
+        let connection = route.connection.takeUnretainedValue()
+        queues.change { state in
+            if let record = connection.entry.table.find(id), record.pointee.state == .away, record.pointee.connection === connection { state.discard(record) }
+        }
     }
 
     /// Answers without release and waits for the answer to that: a question inside a request, or the next hop.
@@ -37,46 +62,67 @@ extension ALPCPort {
         let id = message.header.messageID
         let isClient = if case .client = role { true } else { false }
         let route = try take(message, release: isClient, reserved: !isClient)
-        defer { route.connection.release() }
+        defer { finish(route) }
+        guard !route.isSilent else { throw .invalidMessage }
         if isClient {
             var frame = ntlpc_frame()
             frame.kind = FrameKind.answer
-            frame.flags = FrameFlags.sync | (message.isLegacy ? FrameFlags.legacy : 0)
-            return try exchange(&frame, message, id: id, route.connection, capacity: capacity, deadline: deadline, into: &delivery)
+            frame.flags = FrameFlags.sync | (message.isLegacy ? FrameFlags.legacy : 0) | (message.isCallback ? FrameFlags.callback : 0)
+            var hop = OutgoingMessage(header: message.header, payload: message.payload)
+            hop.messageContext = message.messageContext
+            hop.isLegacy = message.isLegacy
+            hop.reserve = route.reserve
+            return try exchange(&frame, hop, id: id, route.connection, capacity: capacity, deadline: deadline, into: &delivery)
         }
-        try deliver(message, route, release: false)
+        do throws(NTStatus) {
+            try deliver(message, route, release: false)
+        } catch {
+            forget(id, route)
+            throw error
+        }
         return try awaitAnswer(id, route.connection.takeUnretainedValue(), capacity: capacity, deadline: deadline, into: &delivery)
     }
 
     /// Finds the message and takes the right to answer it.
     @inline(__always)
     private func take(_ message: borrowing OutgoingMessage, release: Bool, reserved: Bool) throws(NTStatus) -> Route {
-        let header = message.header
+        let header = message.header, context = message.messageContext
         let outcome: Result<Route, NTStatus> = stateLock._withUnsafeGuaranteedRef { lock in
             lock.withLock { state in
                 do throws(NTStatus) {
-                    return .success(try claim(&state, header, release: release, reserved: reserved))
+                    return .success(try claim(&state, header, context, release: release, reserved: reserved))
                 } catch {
                     return .failure(error)
                 }
             }
         }
-        return try outcome.get()
+        if case .success(let route) = outcome { return route }
+        throw untaken(outcome, header.messageID)
+    }
+
+    @inline(never)
+    private func untaken(_ outcome: Result<Route, NTStatus>, _ id: UInt32) -> NTStatus {
+        guard case .failure(let status) = outcome else { return .invalidMessage }
+        return status == .invalidMessage && isForeign(id) ? .accessDenied : status
     }
 
     @inline(__always)
-    private func claim(_ state: inout QueueState, _ header: MessageHeader, release: Bool, reserved: Bool) throws(NTStatus) -> Route {
+    private func claim(_ state: inout QueueState, _ header: MessageHeader, _ context: UInt64, release: Bool, reserved: Bool) throws(NTStatus) -> Route {
         let record = try state.find(header.messageID)
         let callback = UInt32(truncatingIfNeeded: header.callbackID)
-        guard record.pointee.state == .held, !record.pointee.isConnectionRequest,
+        let type = record.pointee.header.type & 0xFF
+        guard record.pointee.state == .held, type <= HeaderType.datagram,
               callback == 0 || UInt64(callback) == record.pointee.header.callbackID else { throw state.unanswerable(record) }
         guard let connection = record.pointee.reference else { throw .invalidMessage }
         guard reference == nil || reference.unsafelyUnwrapped.toOpaque() == connection.toOpaque() else { throw .accessDenied }
         guard UInt32(header.totalLength) <= min(limit, connection._withUnsafeGuaranteedRef { $0.peerLimit }) else { throw .portMessageTooLong }
+        if !release { state.callbackSerial &+= 1 }
+        let isSilent = record.pointee.isOneWay
         let route = Route(connection: connection, core: connection._withUnsafeGuaranteedRef { $0.core },
                           number: connection._withUnsafeGuaranteedRef { $0.number }, slot: record.pointee.slot, turn: record.pointee.turn,
-                          isSilent: record.pointee.isOneWay)
-        if release {
+                          callback: release ? header.callbackID : UInt64(state.callbackSerial),
+                          reserve: release ? record.pointee.surrenderReserve() : nil, isSilent: isSilent)
+        if release || isSilent {
             // The record's own reference becomes the route's.
             state.unlist(record)
             _ = record.pointee.surrender()
@@ -84,6 +130,7 @@ extension ALPCPort {
         } else {
             _ = connection.retain()
             record.pointee.state = .away
+            if context != 0 { record.pointee.messageContext = context }
             record.pointee.slot = WireLayout.noSlot
             record.pointee.isReserved = reserved
         }
@@ -96,7 +143,8 @@ extension ALPCPort {
         var header = message.header
         header.clientProcess = me.process
         header.clientThread = me.thread
-        let flags = (release ? FrameFlags.release : 0) | (message.isLegacy ? FrameFlags.legacy : 0)
+        header.callbackID = route.callback
+        let flags = (release ? FrameFlags.release : 0) | (message.isLegacy ? FrameFlags.legacy : 0) | (message.isCallback ? FrameFlags.callback : 0)
         if message.attached != nil || route.isSilent { return try deliverAttached(message, header, flags, route) }
         if route.slot != WireLayout.noSlot {
             var reply = ntlpc_reply()

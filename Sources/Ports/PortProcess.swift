@@ -12,6 +12,8 @@ final class PortProcess: @unchecked Sendable {
     let watcher: Watcher
     /// Open links to servers by the path of the port's socket. Outermost lock of this module.
     let clientLinks = FutexLock<[String: ClientLink]>([:])
+    /// NtSetDefaultHardErrorPort: kept for the life of the process.
+    let hardErrorPort = FutexLock<ALPCPort?>(nil)
 
     private init() throws(Errno) { watcher = try Watcher() }
 
@@ -70,7 +72,11 @@ extension LinkWatch {
         for one in news {
             switch one {
             case .drain: queues.pump()
-            case .data(let request, let bytes): DataEntries.take(request, bytes, entry, queues)
+            case .data(let packet):
+                guard packet.withUnsafeBytes({ entry.questions.take($0, entry, queues) }) else {
+                    PortRundown.linkBroke(entry, of: queues)
+                    return
+                }
             }
         }
     }

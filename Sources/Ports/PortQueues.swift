@@ -108,10 +108,12 @@ struct Aftermath {
     var nudge = false
     var statuses: [(link: Link, slot: UInt32, turn: UInt32, status: NTStatus)] = []
     var breaks: [LinkEntry] = []
+    /// Links whose control socket brought more than the parcel that was looked for.
+    var news: [LinkEntry] = []
     var frees: [UnsafeMutableRawPointer] = []
 
     @inline(__always)
-    var isEmpty: Bool { !nudge && wakes.isEmpty && statuses.isEmpty && breaks.isEmpty && frees.isEmpty }
+    var isEmpty: Bool { !nudge && wakes.isEmpty && statuses.isEmpty && breaks.isEmpty && news.isEmpty && frees.isEmpty }
 }
 
 extension Deadline {
@@ -132,6 +134,8 @@ final class PortQueues: @unchecked Sendable {
     init(server: Bool) {
         isServer = server
         lock = FutexLock(QueueState(isServer: server))
+        // Each client port of a link adds its own.
+        if !server { lock.withLock { $0.quota.limit = 0 } }
     }
 
     // MARK: Changing the state
@@ -167,6 +171,7 @@ final class PortQueues: @unchecked Sendable {
         for waiter in aftermath.wakes { waiter.signal() }
         if aftermath.nudge { nudge() }
         for memory in aftermath.frees { StagingMemory.free(memory) }
+        for entry in aftermath.news { LinkWatch(entry, self).readControl() }
         for entry in aftermath.breaks { PortRundown.linkBroke(entry, of: self) }
         updateSignals()
     }

@@ -27,6 +27,7 @@ enum PortRundown {
             return true
         }
         guard first else { return }
+        entry.questions.end()
         Trace.note(.ports, "link to process \(link.peer.pid) ended")
         link.markDead()
         link.close()
@@ -68,17 +69,23 @@ enum PortRundown {
 
     /// The last handle of a client communication port is closed.
     static func closeClientPort(_ connection: Connection, _ link: ClientLink) {
-        let tell = link.queues.change { state -> Bool in
+        let (tell, lost) = link.queues.change { state -> (Bool, [UInt32]) in
             let tell = connection.hasBeenSent && !connection.hasSentClose && !connection.entry.isOver
+            let lost = tell ? state.unreadReplies(of: connection) : []
             connection.hasSentClose = true
             connection.state = .closed
             state.dropMessages(of: connection)
-            return tell
+            return (tell, lost)
         }
         link.link.slots.interrupt(connection: connection.number, .portClosed)
+        for id in lost { ALPCPort.giveUp(link.link, connection: connection.number, id: id, reason: CancelReason.answerLost) }
         if tell { sendClose(connection) }
         // Only now may another connection have the number: its connect must come behind this close in the ring.
-        link.queues.change { _ in connection.entry.remove(connection) }
+        link.queues.change { state in
+            connection.entry.remove(connection)
+            state.addQuota(-connection.poolBytes)
+            connection.poolBytes = 0
+        }
         link.release()
     }
 
@@ -133,6 +140,7 @@ enum PortRundown {
             } catch {
                 // Without a watcher nothing watches the link.
             }
+            entry.questions.end()
             entry.link.close()
             LinkNumbers.giveBack(entry.link.number)
         }

@@ -18,6 +18,11 @@ public struct OutgoingMessage {
     public var isLegacy = false
     /// What goes with it. Kept alive by the caller, so that the way of all other messages counts no references.
     public var attached: Unmanaged<OutgoingAttachments>?
+    /// LPC: a question inside a request, not an answer.
+    public var isCallback = false
+    /// Kept alive by the caller: the hold on the reserve it is sent with, and the memory it names for the server.
+    public var reserve: Unmanaged<ReserveUse>?
+    public var dataEntries: Unmanaged<DataEntries>?
 
     public init(header: MessageHeader, payload: UnsafeRawPointer?) {
         self.header = header
@@ -33,13 +38,22 @@ extension ALPCPort {
 
     /// May a new message of `total` bytes go out on this port now? Returns the connection, which the port keeps alive.
     @inline(__always)
-    private func route(_ total: UInt16) throws(NTStatus) -> Unmanaged<Connection> {
+    private func route(_ total: UInt16, reserve: Unmanaged<ReserveUse>?) throws(NTStatus) -> Unmanaged<Connection> {
         guard let reference, let core else { throw unrouted }
-        if core.pointee.closingsSeen.load(ordering: .acquiring) != core.pointee.closingsSent || core.pointee.peerHasGone { lookForEndings() }
+        let hasNews = core.pointee.peerHasNews
+        if core.pointee.closingsSeen.load(ordering: .acquiring) != core.pointee.closingsSent || hasNews { lookForEndings() }
         let (state, limit) = reference._withUnsafeGuaranteedRef { ($0.state, $0.peerLimit) }
         guard state == .open, !isDisconnected else { throw notOpen(state) }
         guard UInt32(total) <= min(self.limit, limit) else { throw .portMessageTooLong }
+        if hasNews && reserve == nil && core.pointee.peerIsFull { throw .quotaExceeded }
         return reference
+    }
+
+    /// Why a new message that found no room was not sent.
+    @inline(never)
+    private func unsent(_ core: LinkPointer, hasReserve: Bool) -> NTStatus {
+        if core.pointee.peerHasGone { return .portDisconnected }
+        return core.pointee.peerIsFull && !hasReserve ? .quotaExceeded : .insufficientResources
     }
 
     private var unrouted: NTStatus {
@@ -85,11 +99,11 @@ extension ALPCPort {
     ///   `portMessageTooLong`, `messageLost` or `lpcReplyLost` when the peer goes away, `portClosed`.
     @inline(__always)
     public func request(_ message: borrowing OutgoingMessage, capacity: Int, deadline: Deadline, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
-        let connection = try route(message.header.totalLength)
+        let connection = try route(message.header.totalLength, reserve: message.reserve)
         if isServerPort { return try ask(message, connection.takeUnretainedValue(), capacity: capacity, deadline: deadline, into: &delivery) }
         var frame = ntlpc_frame()
         frame.kind = FrameKind.message
-        frame.flags = FrameFlags.sync | (message.isLegacy ? FrameFlags.legacy : 0)
+        frame.flags = FrameFlags.sync | (message.isLegacy ? FrameFlags.legacy : 0) | (message.reserve != nil ? FrameFlags.reserved : 0)
         return try exchange(&frame, message, id: 0, connection, capacity: capacity, deadline: deadline, into: &delivery)
     }
 
@@ -111,11 +125,15 @@ extension ALPCPort {
         frame.slot = UInt32(truncatingIfNeeded: slot)
         frame.turn = turn
         let until = deadline.nanoseconds
+        let hasReserve = message.reserve != nil
+        let mayHaveEntries = header.dataInfoOffset != 0 || id != 0 || hasReserve
+        if mayHaveEntries { openEntries(message, header.messageID) }
         let sent: SendOutcome
         if let attached = message.attached {
             do throws(NTStatus) {
                 sent = try ALPCPort.send(attached.takeUnretainedValue(), &frame, message.payload, connection.takeUnretainedValue().entry, deadline: until)
             } catch {
+                if mayHaveEntries { closeEntries(header.messageID, isAlive: id != 0) }
                 core.pointee.slots.giveBack(slot)
                 throw error
             }
@@ -126,9 +144,10 @@ extension ALPCPort {
         case .sent: break
         case .dead, .full:
             core.pointee.slots.giveBack(slot)
-            if core.pointee.peerHasGone { throw .portDisconnected }
-            if until != 0 { return .timedOut }
-            throw .insufficientResources
+            if mayHaveEntries { closeEntries(header.messageID, isAlive: id != 0) }
+            let status = unsent(core, hasReserve: hasReserve || id != 0)
+            if until != 0 && status == .insufficientResources { return .timedOut }
+            throw status
         }
         let thread = ntlpc_thread_current()
         thread.pointee.call_slot = UInt32(truncatingIfNeeded: slot)
@@ -143,12 +162,14 @@ extension ALPCPort {
         if connection._withUnsafeGuaranteedRef({ $0.state }) != .open { core.pointee.slots.interruptOwn(slot, .disconnected) }
         let outcome = core.pointee.slots.wait(slot, turn: turn, deadline: until)
         thread.pointee.call = nil
+        if mayHaveEntries { closeEntries(header.messageID, isAlive: true) }
+        defer { if mayHaveEntries && delivery.record == nil { closeEntries(header.messageID, isAlive: false) } }
         guard case .reply = outcome else { return try unanswered(outcome, slot, header.messageID, isLegacy: message.isLegacy) }
         let head = core.pointee.slots.headOfReply(slot)
         let shared = head.load(as: ntlpc_reply.self)
         guard shared.kind == FrameKind.answer else { throw failure(shared, slot) }
         if shared.flags & FrameFlags.attached != 0 {
-            return try takeAttachedReply(shared, head, slot, header.messageID, context: message.messageContext, capacity: capacity, into: &delivery)
+            return try takeAttachedReply(shared, head, slot, header.messageID, message, capacity: capacity, into: &delivery)
         }
         let count = Int(min(shared.length, UInt32(MessageHeader.largestPayload)))
         delivery.header = MessageHeader(shared)
@@ -164,7 +185,7 @@ extension ALPCPort {
             delivery.header.type = HeaderType.reply
             return .message
         }
-        return keepReply(release: shared.flags & FrameFlags.release != 0, capacity: capacity, into: &delivery)
+        return keepReply(shared.flags, message.reserve, capacity: capacity, into: &delivery)
     }
 
     /// Sends a frame with attachments: the parcel, then the frame with its head before the payload.
@@ -188,8 +209,8 @@ extension ALPCPort {
 
     /// A reply that came with attachments. The message lives on until its receiver ends it, so that the attachments do (0x2002).
     @inline(never)
-    private func takeAttachedReply(_ shared: ntlpc_reply, _ head: UnsafeMutableRawPointer, _ slot: Int, _ id: UInt32, context: UInt64, capacity: Int,
-                                   into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
+    private func takeAttachedReply(_ shared: ntlpc_reply, _ head: UnsafeMutableRawPointer, _ slot: Int, _ id: UInt32,
+                                   _ message: borrowing OutgoingMessage, capacity: Int, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
         guard let connection else { throw .portClosed }
         let size = MemoryLayout<ntlpc_attached>.size
         let body = head + MemoryLayout<ntlpc_reply>.size
@@ -208,9 +229,9 @@ extension ALPCPort {
         delivery.count = count
         delivery.slot = slot
         delivery.core = core
-        delivery.messageContext = context
+        delivery.messageContext = message.messageContext
         delivery.attachments = Unmanaged.passRetained(attachments)
-        return keepReply(release: shared.flags & FrameFlags.release != 0, capacity: capacity, into: &delivery)
+        return keepReply(shared.flags, message.reserve, capacity: capacity, into: &delivery)
     }
 
     private func askToDrain() { connection?.link.askToDrain() }
@@ -256,8 +277,13 @@ extension ALPCPort {
     /// The caller stops waiting: the server learns it, and the slot rests until it has.
     static func giveUp(_ link: Link, connection: UInt32, id: UInt32, slot: Int) {
         link.slots.abandon(slot)
+        giveUp(link, connection: connection, id: id, reason: 0)
+    }
+
+    static func giveUp(_ link: Link, connection: UInt32, id: UInt32, reason: UInt16) {
         var frame = ntlpc_frame()
         frame.kind = FrameKind.cancel
+        frame.flags = reason
         frame.connection = connection
         frame.slot = WireLayout.noSlot
         var header = MessageHeader()
@@ -269,11 +295,12 @@ extension ALPCPort {
 
     /// A reply that can be answered again, or one that did not fit and waits in the port's queue.
     @inline(never)
-    private func keepReply(release: Bool, capacity: Int, into delivery: inout Delivery) -> ReceiveOutcome {
+    private func keepReply(_ flags: UInt16, _ reserve: Unmanaged<ReserveUse>?, capacity: Int, into delivery: inout Delivery) -> ReceiveOutcome {
         guard let connection else { return .closed }
+        let release = flags & FrameFlags.release != 0
         let attachments = delivery.attachments
         let ends = release && attachments?._withUnsafeGuaranteedRef({ $0.needsContinuation }) != true
-        delivery.header.type = (release ? HeaderType.reply : HeaderType.request) | (ends ? 0 : HeaderFlags.continuation)
+        delivery.header.type = HeaderType.ofAnswer(flags) | (ends ? 0 : HeaderFlags.continuation)
         let header = delivery.header
         let fits = delivery.count + MessageHeader.size <= capacity
         let context = delivery.messageContext
@@ -290,12 +317,14 @@ extension ALPCPort {
             } else {
                 record = state.enqueue(header, payload, connection: connection, context: context)
             }
+            record.pointee.isLegacy = flags & FrameFlags.legacy != 0
+            record.pointee.keep(reserve)
             record.pointee.attachments = attachments.map { $0.retain() }
             if ends {
                 if fits { state.pool.release(record) }
                 return nil
             }
-            if !connection.entry.table.insert(record) {
+            if !state.list(record, connection.entry) {
                 if fits { state.pool.release(record) }
                 return nil
             }
@@ -312,21 +341,26 @@ extension ALPCPort {
     /// - Returns: the message's id ([W] PFW, RLI-T: written back to the sender's header).
     public func post(_ message: borrowing OutgoingMessage, datagram: Bool) throws(NTStatus) -> UInt32 {
         if case .unconnected = role { return try postToSelf(message) }
-        let connection = try route(message.header.totalLength).takeUnretainedValue()
+        let connection = try route(message.header.totalLength, reserve: message.reserve).takeUnretainedValue()
         if isServerPort && connection.peerFlags & PortTraits.allowRequests == 0 && !datagram { throw .lpcRequestsNotAllowed }
         let context = message.messageContext
         let event = message.attached?.takeUnretainedValue().event
         let isServer = isServerPort
         var frame = ntlpc_frame()
         frame.kind = FrameKind.message
-        frame.flags = (datagram ? FrameFlags.release : 0) | (message.isLegacy ? FrameFlags.legacy : 0)
+        let reserve = message.reserve
+        frame.flags = (datagram ? FrameFlags.release : 0) | (message.isLegacy ? FrameFlags.legacy : 0) | (reserve != nil ? FrameFlags.reserved : 0)
         frame.connection = connection.number
         frame.slot = WireLayout.noSlot
         var header = message.header
         header.messageID = try queues.lock.withLock { (state) throws(NTStatus) -> UInt32 in
             let id = try state.newID(connection, isServer: isServer)
             if datagram { return id }
-            if isServer { try state.addAway(id, connection) } else { state.expected[id] = Expectation(connection: connection, context: context, event: event) }
+            if isServer {
+                try state.addAway(id, connection, context: context, reserve: reserve)
+            } else {
+                state.expected[id] = ExpectedAnswer(connection: connection, context: context, reserve: reserve?.takeUnretainedValue(), event: event)
+            }
             return id
         }
         fill(&frame, header)
@@ -341,9 +375,9 @@ extension ALPCPort {
         case .sent:
             return header.messageID
         case .dead, .full:
-            let isDead = connection.link.peerHasGone
+            let status = unsent(connection.core, hasReserve: reserve != nil)
             if !datagram { queues.change { $0.forget(header.messageID, connection) } }
-            throw isDead ? .portDisconnected : .insufficientResources
+            throw status
         }
     }
 
@@ -356,12 +390,14 @@ extension ALPCPort {
         header.type = HeaderType.datagram
         header.clientProcess = me.process
         header.clientThread = me.thread
-        return queues.change { state in
+        return try queues.change { (state) throws(NTStatus) in
+            guard !state.quota.isFull else { throw .quotaExceeded }
             state.nextNumber &+= 1
             state.callbackSerial &+= 1
             header.messageID = MessageID.make(link: 0, number: state.nextNumber | 1)
             header.callbackID = UInt64(state.callbackSerial)
             state.enqueue(header, payload, connection: nil)
+            state.checkQuota()
             return header.messageID
         }
     }
@@ -373,14 +409,15 @@ extension ALPCPort {
                      into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
         guard connection.peerFlags & PortTraits.allowRequests != 0 else { throw .lpcRequestsNotAllowed }
         var header = message.header
+        let context = message.messageContext, reserve = message.reserve
         header.messageID = try queues.lock.withLock { (state) throws(NTStatus) -> UInt32 in
             let id = try state.newID(connection, isServer: true)
-            try state.addAway(id, connection, reserved: true)
+            try state.addAway(id, connection, reserved: true, context: context, reserve: reserve)
             return id
         }
         var frame = ntlpc_frame()
         frame.kind = FrameKind.message
-        frame.flags = message.isLegacy ? FrameFlags.legacy : 0
+        frame.flags = (message.isLegacy ? FrameFlags.legacy : 0) | (reserve != nil ? FrameFlags.reserved : 0)
         frame.connection = connection.number
         frame.slot = WireLayout.noSlot
         fill(&frame, header)
@@ -392,8 +429,9 @@ extension ALPCPort {
             throw error
         }
         guard case .sent = outcome else {
+            let status = unsent(connection.core, hasReserve: reserve != nil)
             queues.change { $0.forget(header.messageID, connection) }
-            throw connection.link.peerHasGone ? .portDisconnected : .insufficientResources
+            throw status
         }
         return try awaitAnswer(header.messageID, connection, capacity: capacity, deadline: deadline, into: &delivery)
     }
@@ -407,6 +445,7 @@ extension ALPCPort {
             throw .messageLost
         case .timedOut:
             queues.change { $0.forget(id, connection) }
+            Self.sendCancel(connection, id, 0)
             return .timedOut
         case .closed: throw .portClosed
         case .disconnected, .refused: throw .messageLost
@@ -428,13 +467,16 @@ extension QueueState {
     }
 
     /// Notes a message that the other side will answer.
-    mutating func addAway(_ id: UInt32, _ connection: Connection, reserved: Bool = false) throws(NTStatus) {
+    mutating func addAway(_ id: UInt32, _ connection: Connection, reserved: Bool = false, context: UInt64 = 0,
+                          reserve: Unmanaged<ReserveUse>? = nil) throws(NTStatus) {
         let record = pool.make()
         record.pointee.header.messageID = id
         record.pointee.connection = connection
         record.pointee.state = .away
         record.pointee.isReserved = reserved
-        guard connection.entry.table.insert(record) else {
+        record.pointee.messageContext = context
+        record.pointee.keep(reserve)
+        guard list(record, connection.entry) else {
             pool.release(record)
             throw .insufficientResources
         }

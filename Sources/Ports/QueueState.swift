@@ -12,13 +12,15 @@ struct WaitablePort {
     weak var port: ALPCPort?
 }
 
-/// A client's asynchronous request that is not answered yet.
-struct Expectation {
+/// A client's asynchronous request that is not answered yet, of which its own side keeps no message.
+struct ExpectedAnswer {
     let connection: Connection
     /// The sender's own value.
     let context: UInt64
+    /// The hold on the reserve that it was sent with.
+    var reserve: ReserveUse?
     /// Signaled when this is forgotten: the request is over.
-    let event: EventReference?
+    var event: EventReference?
 }
 
 /// Everything that the lock of `PortQueues` guards.
@@ -27,6 +29,8 @@ struct QueueState: ~Copyable {
     var pool = MessagePool()
     /// Messages sent and not yet received, in the order of arrival.
     var main = MessageList()
+    /// Messages that were cancelled in somebody's hands; see Cancellation.swift.
+    var cancelled = MessageList()
     /// Links by number; a client's queues have one.
     var entries = LinkEntries()
     /// Entries are kept alive by `entries`.
@@ -46,8 +50,9 @@ struct QueueState: ~Copyable {
     /// For messages that start on the server's side, and a client's asynchronous ones.
     var nextNumber: UInt32 = 0
     /// A client's asynchronous requests: what comes back with the answer.
-    var expected: [UInt32: Expectation] = [:]
+    var expected: [UInt32: ExpectedAnswer] = [:]
     var waitablePorts: [WaitablePort] = []
+    var quota = PoolQuota()
     private var aftermath = Aftermath()
     /// What came with the frame that is being taken in; whoever makes its record takes it over.
     var carried: Attachments?
@@ -57,6 +62,7 @@ struct QueueState: ~Copyable {
     var sleepers: Int { epollSleepers + parked.count }
 
     mutating func takeAftermath() -> Aftermath {
+        if cancelled.count > Self.cancelledLimit { trimCancelled() }
         var taken = Aftermath()
         if !aftermath.isEmpty { swap(&taken, &aftermath) }
         return taken
@@ -116,7 +122,7 @@ struct QueueState: ~Copyable {
             record.pointee.turn = consumer.pointee.frame.turn
             record.pointee.state = .held
             record.pointee.isLegacy = flags & FrameFlags.legacy != 0
-            guard hot._withUnsafeGuaranteedRef({ $0.table.insert(record) }) else {
+            guard hot._withUnsafeGuaranteedRef({ $0.table.insert(record) }) || list(record, hot.takeUnretainedValue()) else {
                 pool.release(record)
                 breakLink(hot.takeUnretainedValue())
                 return false
@@ -162,6 +168,7 @@ struct QueueState: ~Copyable {
         let count = Int(record.pointee.header.dataLength)
         if count + MessageHeader.size > capacity { return .tooShort(count + MessageHeader.size) }
         main.remove(record)
+        checkQuota()
         deliver(record, into: &delivery)
         return .message
     }
@@ -255,10 +262,11 @@ struct QueueState: ~Copyable {
             case .frame:
                 var payload = UnsafeRawPointer(entry.link.consumer.pointee.payload)
                 var frame = entry.link.consumer.pointee.frame
+                let before = main.bytes
                 var good = frame.flags & FrameFlags.attached == 0 || unpack(&frame, &payload, entry)
                 if good { good = isServer ? takeFromClient(frame, payload, entry) : takeFromServer(frame, payload, entry) }
                 carried = nil
-                guard good else {
+                guard good, noteGrowth(entry, frame, since: before) else {
                     breakLink(entry)
                     return
                 }
@@ -266,6 +274,9 @@ struct QueueState: ~Copyable {
             }
         }
     }
+
+    /// The control socket of a link brought something for the watcher while a parcel was looked for.
+    mutating func noteNews(_ entry: LinkEntry) { aftermath.news.append(entry) }
 
     mutating func breakLink(_ entry: LinkEntry) {
         cool(entry)
@@ -352,6 +363,7 @@ struct QueueState: ~Copyable {
     /// A link has come: its ring is looked at from now on.
     mutating func open(_ entry: LinkEntry, at key: Int) {
         entries[key] = entry
+        if quota.isFull { entry.core.pointee.setFull(true) }
         unheard.append((key, entry))
         heat(entry)
     }
@@ -402,7 +414,13 @@ struct QueueState: ~Copyable {
 
     /// Takes a message out of everything and forgets it.
     mutating func discard(_ record: MessagePointer) {
-        if record.pointee.state == .queued { main.remove(record) }
+        switch record.pointee.state {
+        case .queued:
+            main.remove(record)
+            checkQuota()
+        case .cancelled: cancelled.remove(record)
+        case .held, .away: break
+        }
         unlist(record)
         pool.release(record)
     }

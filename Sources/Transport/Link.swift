@@ -68,7 +68,24 @@ public struct LinkCore: ~Copyable {
 
     /// The peer has closed its end, though the hang-up may not have been seen yet.
     @inline(__always)
-    public var peerHasGone: Bool { dead.load(ordering: .acquiring) || peerGone.pointee.load(ordering: .acquiring) != 0 }
+    public var peerHasGone: Bool { dead.load(ordering: .acquiring) || peerGone.pointee.load(ordering: .acquiring) & NTLPC_GONE_CLOSED != 0 }
+
+    /// The peer has closed its end or takes no new messages: worth a look before one is sent.
+    @inline(__always)
+    public var peerHasNews: Bool { dead.load(ordering: .acquiring) || peerGone.pointee.load(ordering: .acquiring) != 0 }
+
+    /// The peer's queue has reached its limit: it takes no new messages now.
+    public var peerIsFull: Bool { peerGone.pointee.load(ordering: .acquiring) & NTLPC_GONE_FULL != 0 }
+
+    /// Says the same of this end. A hint for the peer: what it has sent already still arrives.
+    public func setFull(_ full: Bool) {
+        // ORDER: relaxed would do: nothing is published by it.
+        if full {
+            ownGone.pointee.bitwiseOr(NTLPC_GONE_FULL, ordering: .releasing)
+        } else {
+            ownGone.pointee.bitwiseAnd(~NTLPC_GONE_FULL, ordering: .releasing)
+        }
+    }
 
     /// How many frames that end or open a connection the peer has sent; see `RingConsumer.closings`. Any thread may ask.
     @inline(__always)
@@ -178,6 +195,7 @@ public final class Link: @unchecked Sendable {
         var asked = false
         while true {
             if core.pointee.peerHasGone { return .dead }
+            if core.pointee.peerIsFull && frame.kind == FrameKind.message && frame.flags & FrameFlags.reserved == 0 { return .full }
             core.pointee.mutex.lock()
             if let place = producer.pointee.reserve(payload: count) {
                 write(count, prefix, payload, to: place)
@@ -216,7 +234,7 @@ public final class Link: @unchecked Sendable {
 
     /// Ends this end: the peer sees `gone` at once and the hang-up soon.
     public func close() {
-        core.pointee.ownGone.pointee.store(1, ordering: .releasing)
+        core.pointee.ownGone.pointee.bitwiseOr(NTLPC_GONE_CLOSED, ordering: .releasing)
         core.pointee.dead.store(true, ordering: .releasing)
         UnixSocket.shutDown(control)
         // A peer that sleeps for a delivery must look.

@@ -219,7 +219,7 @@ public struct RingConsumer: ~Copyable {
     /// The producer has closed its end.
     @inlinable
     @inline(__always)
-    public var producerIsGone: Bool { words.gone.pointee.load(ordering: .acquiring) != 0 }
+    public var producerIsGone: Bool { words.gone.pointee.load(ordering: .acquiring) & NTLPC_GONE_CLOSED != 0 }
 
     /// The word that spinning watches and the value that means a frame.
     @inlinable

@@ -28,8 +28,8 @@ public struct ParcelItem: Sendable {
 public enum ControlNews: Sendable {
     /// The ring towards this side is full.
     case drain
-    /// An `ntlpc_data_request` and the bytes behind it.
-    case data(ntlpc_data_request, [UInt8])
+    /// A packet of kind DATA, whole: an `ntlpc_data_request` and the bytes behind it.
+    case data([UInt8])
 }
 
 /// What has been read from a control socket and waits for somebody.
@@ -120,15 +120,6 @@ extension Link {
         return serial != 0 ? serial : nextSerial()
     }
 
-    /// Sends a request or an answer; `bytes` follow it.
-    public func sendData(_ request: ntlpc_data_request, _ bytes: [UInt8] = []) throws(Errno) {
-        var head = request
-        head.magic = NTLPC_WIRE_MAGIC
-        head.version = NTLPC_WIRE_VERSION
-        head.kind = NTLPC_CONTROL_DATA
-        try sendControl(withUnsafeBytes(of: &head) { Array($0) } + bytes)
-    }
-
     /// Sends one packet, and waits up to a second while the socket is full.
     private func sendControl(_ packet: [UInt8], descriptors: [Descriptor] = []) throws(Errno) {
         let end = Clock.monotonic &+ 1_000_000_000
@@ -206,8 +197,7 @@ extension Link {
             return true
         case NTLPC_CONTROL_DATA:
             guard packet.count >= MemoryLayout<ntlpc_data_request>.size, inbox.news.count < ControlInbox.newsLimit else { return false }
-            let bytes = [UInt8](packet.dropFirst(MemoryLayout<ntlpc_data_request>.size))
-            inbox.news.append(.data(packet.loadUnaligned(as: ntlpc_data_request.self), bytes))
+            inbox.news.append(.data([UInt8](packet)))
             return true
         case NTLPC_CONTROL_PARCEL:
             return acceptParcel(packet, descriptors, &inbox)

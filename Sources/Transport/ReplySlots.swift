@@ -154,6 +154,13 @@ public struct ReplySlots: @unchecked Sendable {
         abandoned[slot / 64].bitwiseOr(1 << UInt64(slot % 64), ordering: .releasing)
     }
 
+    /// The last reply to `turn` is there, made by an LPC call: it is lost if the caller does not take it.
+    public func hasLegacyReply(_ slot: Int, turn: UInt32) -> Bool {
+        guard word(slot).pointee.load(ordering: .acquiring) >> 2 == turn else { return false }
+        let head = head(slot).load(as: ntlpc_reply.self)
+        return head.kind == FrameKind.answer && head.flags & FrameFlags.legacy != 0 && head.flags & FrameFlags.release != 0
+    }
+
     @inline(__always)
     public func headOfReply(_ slot: Int) -> UnsafeMutableRawPointer { head(slot) }
 

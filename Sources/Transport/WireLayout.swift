@@ -91,6 +91,14 @@ public enum FrameFlags {
     public static let callback = UInt16(NTLPC_FRAMEFLAG_CALLBACK)
     public static let attached = UInt16(NTLPC_FRAMEFLAG_ATTACHED)
     public static let noImpersonation = UInt16(NTLPC_FRAMEFLAG_NO_IMPERSONATE)
+    public static let reserved = UInt16(NTLPC_FRAMEFLAG_RESERVED)
+}
+
+/// Why a CANCEL frame was sent; 0 is a sender that gave up and says no more.
+public enum CancelReason {
+    public static let bySender = UInt16(NTLPC_CANCEL_BY_SENDER)
+    public static let byHolder = UInt16(NTLPC_CANCEL_BY_HOLDER)
+    public static let answerLost = UInt16(NTLPC_CANCEL_ANSWER_LOST)
 }
 
 /// The narrow fields of the wire, in the widths that the code counts in.

@@ -404,9 +404,16 @@ import Testing
         defer { scene.end() }
         let (listener, server, client) = try scene.connected(client: usual(flags: 0x20000))
         #expect(server.request("q", Message(room: 256), timeout: after(milliseconds: 50)) == .timeout)
+        // Nobody received it: it is gone.
+        #expect(client.poll() == .timeout)
+        // One that was received can no longer be answered.
+        let given = Background { server.request("q", Message(room: 256), timeout: after(milliseconds: 300)) }
         let late = try client.take()
         #expect(late.text == "q")
-        _ = client.datagram(Message(answering: late)) // too late: the server has forgotten the question
+        #expect(given.result == .timeout)
+        #expect(client.poll() == .timeout)
+        #expect(client.datagram(Message(answering: late)) == .requestCanceled)
+        #expect(client.datagram(Message(answering: late)) == .invalidMessage)
         let call = Background { server.request("q", Message(room: 256)) }
         #expect(try client.take().text == "q")
         #expect(scene.close(client) == .success)

@@ -277,6 +277,9 @@ func descriptor(allow: [[UInt8]] = [], deny: [[UInt8]] = []) -> [UInt8] {
         #expect(!call.isDone)
         #expect(lpcAccept(request, accepts: false).status == .success)
         #expect(call.result.status == .portConnectionRefused)
+        // The thread that asked has ended: its id names nobody any more ([R] ROS-LPC).
+        #expect(lpcAccept(request, accepts: false).status == .invalidCid)
+        request.thread = UInt64(gettid())
         #expect(lpcAccept(request, accepts: false).status == .replyMessageMismatch)
         #expect(lpcAccept(request).status == .replyMessageMismatch)
     }

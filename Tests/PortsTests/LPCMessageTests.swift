@@ -3,6 +3,7 @@
 import CNTTypes
 import Glibc
 import NTTypes
+import Synchronization
 import Testing
 
 @Suite(.guarded) struct LPCMessageTests {
@@ -152,12 +153,19 @@ import Testing
         defer { scene.end() }
         let (listener, _, client) = try scene.lpcConnected()
         #expect(listener.lpcReply(Message([1])) == .invalidParameter)
-        let call = Background { client.lpcRequest("x", Message(room: 512)) }
+        let mayEnd = Atomic<Bool>(false)
+        let call = Background {
+            let outcome = client.lpcRequest("x", Message(room: 512))
+            eventually { mayEnd.load(ordering: .acquiring) }
+            return outcome
+        }
         let request = try listener.lpcTake()
         #expect(listener.lpcReply(request) == .success)
         #expect(listener.lpcReply(request) == .replyMessageMismatch)
+        mayEnd.store(true, ordering: .releasing)
         #expect(call.result == .success)
-        #expect(listener.lpcReply(request) == .replyMessageMismatch)
+        // Its thread has ended ([R] ROS-LPC).
+        #expect(listener.lpcReply(request) == .invalidCid)
     }
 
     @Test func `C-15 A reply that nobody waits for is a mismatch`() throws {
@@ -174,7 +182,7 @@ import Testing
         }
     }
 
-    @Test func `C-16 A reply to a dead client is a mismatch`() throws {
+    @Test func `C-16 A reply to a dead client names no thread`() throws {
         let scene = Scene()
         defer { scene.end() }
         let listener = try scene.lpcCreate()
@@ -187,8 +195,10 @@ import Testing
         let request = try listener.lpcTake()
         peer.kill()
         #expect(try listener.lpcTake().type == 5)
-        #expect(listener.lpcReply(request) == .replyMessageMismatch)
-        #expect(listener.lpcReply(request) == .replyMessageMismatch)
+        #expect(listener.lpcReply(request) == .invalidCid)
+        #expect(listener.lpcReply(request) == .invalidCid)
+        // Without the thread's id it can only be said that nobody waits.
+        #expect(listener.lpcReply(Message([], id: request.id)) == .replyMessageMismatch)
     }
 
     @Test func `C-17 A server asks back inside a request`() throws {

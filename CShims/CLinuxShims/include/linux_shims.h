@@ -52,6 +52,7 @@ void ntlpc_thread_each(void (*_Nonnull visit)(ntlpc_thread *_Nonnull thread, voi
 /* The function that ends a thread's business with the library. One for the process. */
 void ntlpc_thread_set_rundown(void (*_Nullable rundown)(ntlpc_thread *_Nonnull thread));
 int32_t ntlpc_gettid(void);
+bool ntlpc_thread_exists(int32_t process, int32_t thread);
 
 /* Critical sections. A host that suspends or ends threads by signal calls ntlpc_defer_signal first in its handler:
  * true means that the signal was noted and will be raised again when the section ends; the handler must return at once. */

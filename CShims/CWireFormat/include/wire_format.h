@@ -58,8 +58,11 @@ typedef struct ntlpc_doorbell {
 typedef struct ntlpc_notes {
     uint32_t cpu;           /* 1 + the processor the producer last ran on */
     uint32_t closings;      /* grows with each frame that closes a connection: the consumer looks ahead for it */
-    uint32_t gone;          /* the producer's end of the link is closed */
+    uint32_t gone;          /* NTLPC_GONE_*: what the producer's process says of its own end */
 } ntlpc_notes;
+
+#define NTLPC_GONE_CLOSED  1u   /* it is closed */
+#define NTLPC_GONE_FULL    2u   /* its queue has reached its limit: it takes no new messages now */
 
 /* Written by the consumer. consumed = position << 1 | awaited: the producer sets awaited when the ring is full. */
 typedef struct ntlpc_credit {
@@ -119,6 +122,12 @@ typedef struct ntlpc_reply {
 #define NTLPC_FRAMEFLAG_CALLBACK  8u    /* a question inside a request */
 #define NTLPC_FRAMEFLAG_ATTACHED 16u    /* MESSAGE and ANSWER: the payload starts with an ntlpc_attached */
 #define NTLPC_FRAMEFLAG_NO_IMPERSONATE 32u  /* MESSAGE: LPC_NO_IMPERSONATE (0x4000) of the sender's Type, shifted right by 9 */
+#define NTLPC_FRAMEFLAG_RESERVED 64u    /* MESSAGE: sent with a resource reserve, whatever the receiver's queue holds */
+
+/* A CANCEL frame without flags: the sender gave its message up and says no more of it (a time-out, the end of its thread). */
+#define NTLPC_CANCEL_BY_SENDER    1u    /* NtAlpcCancelMessage by its sender: the receiver gets a notice */
+#define NTLPC_CANCEL_BY_HOLDER    2u    /* NtAlpcCancelMessage by its receiver: the sender gets a notice */
+#define NTLPC_CANCEL_ANSWER_LOST  8u    /* the answer to it arrived, and nobody took it */
 
 /* What a message carries besides bytes. Descriptors and handles travel over the control socket, in a parcel that is sent before
  * the frame that names it. */
@@ -158,7 +167,7 @@ typedef struct ntlpc_accepted {
 #define NTLPC_CONTROL_WELCOME  2u
 #define NTLPC_CONTROL_DRAIN    3u   /* the ring towards the receiver is full: take everything out of it */
 #define NTLPC_CONTROL_PARCEL   4u   /* an ntlpc_parcel with its items, and their descriptors */
-#define NTLPC_CONTROL_DATA     5u   /* an ntlpc_data_request, or the answer to one */
+#define NTLPC_CONTROL_DATA     5u   /* an ntlpc_data_request, or the answer to one, and its bytes */
 
 typedef struct ntlpc_control {
     uint32_t magic, version, kind;
@@ -196,22 +205,25 @@ typedef struct ntlpc_parcel {
     uint32_t reserved;
 } ntlpc_parcel;
 
-/* NtReadRequestData and NtWriteRequestData: the server asks, the client's process copies. At most NTLPC_DATA_BYTES in one piece. */
+/* One process asks the other, whose watcher answers: one question at a time in each direction of a link. NtReadRequestData and
+ * NtWriteRequestData: the server asks, the client's process copies, at most NTLPC_DATA_BYTES in one piece; a WRITE and the answer
+ * to a READ end with the bytes. NtAlpcCancelMessage: the sender of a message asks whether it can still be had back. */
 #define NTLPC_DATA_BYTES       32768u
 #define NTLPC_DATA_READ        1u
 #define NTLPC_DATA_WRITE       2u
 #define NTLPC_DATA_ANSWER      3u
+#define NTLPC_DATA_CANCEL      4u
 
 typedef struct ntlpc_data_request {
     uint32_t magic, version, kind;
     uint32_t serial;
     uint32_t operation;             /* NTLPC_DATA_* */
     uint32_t message;               /* id of the request whose sender waits */
-    uint32_t entry;                 /* which of its data entries */
-    uint32_t length;                /* bytes asked for, or in the answer copied */
+    uint32_t entry;                 /* which of its data entries; CANCEL: the number of the connection */
+    uint32_t length;                /* bytes asked for, or in the answer copied; CANCEL: ALPC_CANCELFLG_TRY_CANCEL or 0 */
     uint64_t offset;                /* in the entry */
     int32_t status;                 /* answer: an NTSTATUS */
-    uint32_t reserved;
+    uint32_t total;                 /* bytes that the whole call is about, of which this is a piece */
 } ntlpc_data_request;
 
 #endif
