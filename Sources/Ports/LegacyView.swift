@@ -87,11 +87,51 @@ public struct OfferedView: Sendable {
     }
 }
 
+extension OfferedView {
+    /// The client's watcher maps the server's view. Nil when the server breaks the rules.
+    static func serveMap(_ question: ntlpc_data_request, _ entry: LinkEntry, _ queues: PortQueues) -> PeerQuestions.Answer? {
+        guard question.length == 8, let serial = UInt32(exactly: question.offset), let offered = OfferedView(parcel: serial, entry) else { return nil }
+        let waiting = queues.lock.withLock { _ in
+            entry.connection(question.entry).flatMap { $0.state == .requested && $0.serverView == nil && $0.isLegacy ? $0 : nil }
+        }
+        guard let waiting else { return PeerQuestions.Answer(status: .requestCanceled) }
+        do throws(NTStatus) {
+            let view = try offered.map(queues, waiting)
+            let isKept = queues.lock.withLock { _ -> Bool in
+                guard waiting.state == .requested else { return false }
+                waiting.serverView = view
+                return true
+            }
+            guard isKept else {
+                PortViews.remove(view)
+                return PeerQuestions.Answer(status: .requestCanceled)
+            }
+            return PeerQuestions.Answer(status: .success, count: 8, bytes: withUnsafeBytes(of: UInt64(view.base)) { Array($0) })
+        } catch {
+            return PeerQuestions.Answer(status: error)
+        }
+    }
+}
+
 extension ALPCPort {
     /// LPC: maps the server's own view here and in the client's process, whose watcher does it.
     /// - Throws: `noMemory` when either cannot; `requestCanceled` when the client is gone.
     public func show(_ offered: OfferedView, _ pending: PendingAccept) throws(NTStatus) -> (own: PortView, remote: UInt64) {
-        let own = try offered.map(queues, pending.connection)
-        throw .notSupported
+        let connection = pending.connection
+        let own = try offered.map(queues, connection)
+        var question = ntlpc_data_request()
+        question.operation = NTLPC_DATA_MAP
+        question.message = pending.id
+        question.entry = connection.number
+        question.length = 8
+        question.offset = UInt64(try offered.send(connection.link))
+        let answer: PeerQuestions.Answer?
+        do throws(NTStatus) {
+            answer = try connection.entry.questions.ask(question, over: connection.link, deadline: 0)
+        } catch {
+            throw .requestCanceled
+        }
+        guard let answer, answer.status.isSuccess, answer.bytes.count == 8 else { throw answer?.status ?? .requestCanceled }
+        return (own, answer.bytes.withUnsafeBytes { $0.load(as: UInt64.self) })
     }
 }

@@ -149,6 +149,9 @@ final class PeerQuestions: @unchecked Sendable {
                 state.cancelForSender(id: question.message, connection: question.entry, isTry: question.length != 0, entry)
             }
             return reply(question, Answer(status: status), entry)
+        case NTLPC_DATA_MAP:
+            guard !queues.isServer, bytes.isEmpty, let answer = OfferedView.serveMap(question, entry, queues) else { return false }
+            return reply(question, answer, entry)
         case NTLPC_DATA_READ, NTLPC_DATA_WRITE:
             guard !queues.isServer, question.length <= NTLPC_DATA_BYTES,
                   bytes.count == (question.operation == NTLPC_DATA_WRITE ? Int(question.length) : 0) else { return false }
@@ -162,7 +165,8 @@ final class PeerQuestions: @unchecked Sendable {
         // A1
         let asked = state.withLock { state -> Question? in
             guard let current = state.current, current.serial == answer.serial else { return nil }
-            let expected = current.operation == NTLPC_DATA_READ ? Int(answer.length) : 0
+            let hasBytes = current.operation == NTLPC_DATA_READ || current.operation == NTLPC_DATA_MAP
+            let expected = hasBytes ? Int(answer.length) : 0
             guard bytes.count == expected, current.operation == NTLPC_DATA_CANCEL || answer.length <= current.length else { return nil }
             state.current = nil
             return current

@@ -213,6 +213,7 @@ typedef struct ntlpc_parcel {
 #define NTLPC_DATA_WRITE       2u
 #define NTLPC_DATA_ANSWER      3u
 #define NTLPC_DATA_CANCEL      4u
+#define NTLPC_DATA_MAP         5u   /* LPC: map the view in the parcel of serial number `offset`; answer: 8 bytes, its address */
 
 typedef struct ntlpc_data_request {
     uint32_t magic, version, kind;
