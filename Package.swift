@@ -70,7 +70,7 @@ let package = Package(
         .testTarget(name: "NTSecurityTests", dependencies: ["NTSecurity", "NTTypes"]),
 
         .testTarget(
-            name: "NTObjectsTests", dependencies: ["NTExports", "NTObjects", "NTTypes", "LinuxSystem", "CNTTypes", "CLinuxShims"],
+            name: "NTObjectsTests", dependencies: ["PeerProcess", "NTExports", "NTObjects", "NTTypes", "LinuxSystem", "CNTTypes", "CLinuxShims"],
             swiftSettings: [.enableExperimentalFeature("Extern")]),
 
         // Tests of the tools.
@@ -80,7 +80,7 @@ let package = Package(
         .testTarget(name: "WinePreloadTests", exclude: ["CoreDouble", "Programs"]),
 
         // Tests of the Linux side and of the ports, with a second process to talk to.
-        .executableTarget(name: "PeerProcess", dependencies: ["NTExports", "NTObjects", "NTTypes", "CNTTypes"], path: "Tests/PeerProcess"),
+        .executableTarget(name: "PeerProcess", dependencies: ["NTExports", "NTObjects", "NTTypes", "LinuxSystem", "CNTTypes", "CLinuxShims"], path: "Tests/PeerProcess"),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "CLinuxShims"]),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "LinuxSystem", "CWireFormat", "CLinuxShims"]),
         .testTarget(name: "PortsTests", dependencies: ["PeerProcess", "LinuxSystem", "NTExports", "Ports", "NTObjects", "NTTypes", "CNTTypes", "CLinuxShims"]),

@@ -86,8 +86,11 @@ public final class WaitCompletionPacket: KernelObject, @unchecked Sendable {
                 throw .cancelled
             case .waiting(let wait):
                 let isSignaled = ObjectContext.shared.waits.withLock { state in
-                    if !wait.isFinished { wait.leaveQueuesLocked(&state) }
-                    return wait.isFinished
+                    if wait.isFinished { return true }
+                    wait.leaveQueuesLocked(&state)
+                    // The watching thread may still have it on its list, and must not take a signal for it.
+                    wait.finishLocked(0, &state)
+                    return false
                 }
                 if isSignaled, !removing { return .pending }
                 phase = .idle

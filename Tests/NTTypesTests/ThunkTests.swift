@@ -33,7 +33,7 @@ import Testing
                 try #require(build.succeeded, "\(build.output)")
                 for line in try Command.run(["nm", object]).output.split(separator: "\n") {
                     let fields = line.split(separator: " ")
-                    if fields.count == 3, fields[1] == "T" { defined.insert(String(fields[2])) }
+                    if fields.count == 3, ["T", "W"].contains(fields[1]) { defined.insert(String(fields[2])) }
                     if fields.count == 2, fields[0] == "U" { wanted.insert(String(fields[1])) }
                 }
             }

@@ -116,7 +116,7 @@ extension Session {
         case "fork": return forked(rest(1))
         case "exit": exit(Int32(number(1)))
         case "die": kill(getpid(), SIGKILL)
-        default: return "unknown command: \(line)"
+        default: return runObjects(words) ?? "unknown command: \(line)"
         }
         if let made, result == 0, words.count > 1 { handles[words[1]] = made }
         return name(of: result)

@@ -14,6 +14,7 @@
 //   closerace N NAME               N times: three threads make requests until another closes their port
 //   census                         descriptors, threads, mappings
 //   limit N | fork NAME | exit | die
+//   (ObjectCommands.swift has those about events and other objects that came as descriptors)
 // SIGUSR2 prints what the ports do. A peer that its test forgot ends after ten minutes.
 
 import CNTTypes

@@ -68,7 +68,7 @@ int main(void) {
     /* Every export is found under both spellings and in both conventions. */
     ULONG count = 0, implemented = 0;
     const NTLPC_EXPORT *exports = ntlpc_exports(&count);
-    EXPECT(exports && count == 74);
+    EXPECT(exports && count == 91);
     EXPECT(ntlpc_exports(NULL) == exports);
     for (ULONG i = 0; i < count; i++) {
         char zw[96];

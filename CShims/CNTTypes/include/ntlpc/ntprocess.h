@@ -19,13 +19,13 @@ extern "C" {
 #define PROCESS_DUP_HANDLE                  0x0040u
 #define PROCESS_QUERY_INFORMATION           0x0400u
 #define PROCESS_QUERY_LIMITED_INFORMATION   0x1000u
-#define PROCESS_ALL_ACCESS                  (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 0xFFFFu)
+#define PROCESS_ALL_ACCESS                  0x1fffffu
 
 #define THREAD_QUERY_INFORMATION            0x0040u
 #define THREAD_SET_THREAD_TOKEN             0x0080u
 #define THREAD_IMPERSONATE                  0x0100u
 #define THREAD_QUERY_LIMITED_INFORMATION    0x0800u
-#define THREAD_ALL_ACCESS                   (STANDARD_RIGHTS_REQUIRED | SYNCHRONIZE | 0xFFFFu)
+#define THREAD_ALL_ACCESS                   0x1fffffu
 
 typedef enum _PROCESSINFOCLASS {
     ProcessBasicInformation = 0         /* PROCESS_BASIC_INFORMATION */
