@@ -118,6 +118,8 @@ extension ALPCPort {
 
     /// The id belongs to a live message of another port of this process's.
     func isForeign(_ id: UInt32) -> Bool {
+        // An id of this port's own link is nobody else's, even when the peer is this process.
+        if let core, core.pointee.number == MessageID.link(of: id) { return false }
         guard MessageID.isWellFormed(id), let owner = LinkNumbers.owner(of: MessageID.link(of: id)), owner.queues !== queues else { return false }
         return owner.queues.lock.withLock { $0.record(id) != nil }
     }

@@ -71,6 +71,18 @@ extension Session {
             let message = Buffer(rest(2))
             result = withExtendedLifetime(message) { NtRequestWaitReplyPort(port, message.pointer, message.pointer) }
             if result == 0 { return "SUCCESS \(message.line)" }
+        case "lpcdata":
+            // A request that names memory: 0, 1, 2 ... modulo 251. What it holds when the reply has come is summed up.
+            let count = Int(number(2)), memory = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 16), message = Buffer("")
+            defer { memory.deallocate() }
+            for index in 0 ..< count { memory.storeBytes(of: UInt8(index % 251), toByteOffset: index, as: UInt8.self) }
+            message.set(String(repeating: " ", count: 24))
+            message.base.storeBytes(of: UInt16(40), toByteOffset: 6, as: UInt16.self)
+            message.base.storeBytes(of: UInt64(1), toByteOffset: 40, as: UInt64.self)
+            message.base.storeBytes(of: UInt64(UInt(bitPattern: memory)), toByteOffset: 48, as: UInt64.self)
+            message.base.storeBytes(of: UInt64(count), toByteOffset: 56, as: UInt64.self)
+            result = withExtendedLifetime(message) { NtRequestWaitReplyPort(port, message.pointer, message.pointer) }
+            return "\(name(of: result)) sum=\((0 ..< count).reduce(0) { $0 + Int(memory.load(fromByteOffset: $1, as: UInt8.self)) })"
         case "reply":
             current.set(rest(3))
             result = NtAlpcSendWaitReceivePort(port, ULONG(number(2)), current.pointer, nil, nil, nil, nil, nil)

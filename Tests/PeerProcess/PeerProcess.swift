@@ -7,6 +7,7 @@
 //   accept P S CONTEXT             refuse P                    lpcaccept S CONTEXT, lpccomplete S
 //   send P FLAGS TEXT              request P MS TEXT           reply P FLAGS TEXT     lpcsend, lpcrequest, lpcreply P TEXT
 //   close P    disconnect P        wait P MS                   duplicate P Q
+//   lpcdata P COUNT                a request that names COUNT bytes of memory; prints the status and their sum afterwards
 //   serve P                        a thread accepts everybody and echoes every request until the port is closed
 //   threadend P                    a thread registers P as its terminate port and ends
 //   threadkill P TEXT              a thread makes a request and is ended in it
