@@ -200,8 +200,8 @@ extension Port {
         }
         #expect(status(NtReplyWaitReplyPort(listener.handle, nil)) == .accessViolation)
         // Read-only memory is no buffer for what comes.
-        let message = memory.last(40)
-        message.copyMemory(from: Message([], id: 4).base, byteCount: 40)
+        let message = memory.last(40), header = Message([], id: 4)
+        withExtendedLifetime(header) { message.copyMemory(from: header.base, byteCount: 40) }
         memory.makeReadOnly()
         #expect(status(NtReplyWaitReplyPort(listener.handle, message.assumingMemoryBound(to: PORT_MESSAGE.self))) == .accessViolation)
     }

@@ -462,7 +462,8 @@ extension Port {
         let call = Background { client.cancel(other.id) }
         settle()
         peer.kill()
-        #expect([.portDisconnected, .invalidMessage].contains(call.result))
+        // Pending, if the stop was slower than the cancel.
+        #expect([.portDisconnected, .invalidMessage, .pending].contains(call.result))
     }
 
     // MARK: Ids and memory
