@@ -32,7 +32,7 @@ enum AttributeTransfer {
         if let context = try record(.context, as: ALPC_CONTEXT_ATTR.self) {
             sent.messageContext = UInt64(UInt(bitPattern: context.MessageContext))
         }
-        if let security = try record(.security, as: ALPC_SECURITY_ATTR.self) { sent.security = try read(security) }
+        if valid.contains(.security) { sent.security = try SecurityAttributeCapture.read(SecurityAttributeCapture.place(in: base), qualityAlways: false) }
         if let view = try record(.view, as: ALPC_DATA_VIEW_ATTR.self) {
             guard view.Flags & ~ViewFlags.all == 0 else { throw .invalidParameter }
             sent.view = .init(flags: view.Flags, section: number(view.SectionHandle), base: UInt(bitPattern: view.ViewBase), size: UInt(view.ViewSize))
@@ -44,12 +44,6 @@ enum AttributeTransfer {
     }
 
     private static func number(_ handle: ALPC_HANDLE?) -> UInt64 { UInt64(UInt(bitPattern: handle)) }
-
-    private static func read(_ security: ALPC_SECURITY_ATTR) throws(NTStatus) -> SentSecurity {
-        var qos: SecurityQualityOfService?
-        if let pointer = security.QoS { qos = try SecurityQualityOfService(try CallerMemory.read(pointer)) }
-        return SentSecurity(flags: security.Flags, qos: qos, context: number(security.ContextHandle))
-    }
 
     private static func read(_ attribute: ALPC_HANDLE_ATTR) throws(NTStatus) -> [SentHandle] {
         guard attribute.Flags & HandleFlags.indirect != 0 else {
@@ -84,6 +78,11 @@ enum AttributeTransfer {
         if !isConnectionRequest, let offset = MessageAttributes.offset(of: .context, in: allocated) {
             try CallerMemory.write(context(of: delivery), to: UnsafeMutableRawPointer(pointer) + offset)
             head.ValidAttributes = AttributeSet.context.rawValue
+        }
+        if let offset = MessageAttributes.offset(of: .token, in: allocated), let ids = port.tokenAttribute(of: delivery)?.luids {
+            let token = ALPC_TOKEN_ATTR(TokenId: ids.token, AuthenticationId: ids.authentication, ModifiedId: ids.modified)
+            try CallerMemory.write(token, to: UnsafeMutableRawPointer(pointer) + offset)
+            head.ValidAttributes |= AttributeSet.token.rawValue
         }
         if let carried = delivery.carried {
             var incoming = Incoming(carried, port)

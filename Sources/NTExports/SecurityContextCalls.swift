@@ -7,20 +7,27 @@ import Ports
 
 /// Captures of ALPC_SECURITY_ATTR.
 enum SecurityAttributeCapture {
-    /// - Parameter always: the quality of service is read, if there is one; otherwise only for the handle -2, because the attribute of a
-    ///   context that exists may hold an old pointer.
+    /// - Parameter always: the quality of service is read, if there is one; otherwise only for a context that is to be made, because the
+    ///   attribute of one that exists may hold an old pointer.
     /// - Throws: `accessViolation`; `invalidParameter` (a tracking mode other than 0 and 1), `badImpersonationLevel` ([R] NW-S).
-    static func read(_ pointer: UnsafeRawPointer?, qualityAlways always: Bool) throws(NTStatus) -> SecurityAttribute {
+    static func read(_ pointer: UnsafeRawPointer?, qualityAlways always: Bool) throws(NTStatus) -> SentSecurity {
         let captured = try CallerMemory.read(pointer, as: ALPC_SECURITY_ATTR.self)
-        var attribute = SecurityAttribute(flags: captured.Flags, quality: nil, handle: UInt64(UInt(bitPattern: captured.ContextHandle)))
-        if let quality = captured.QoS, always || attribute.makesContext {
-            attribute.quality = try SecurityQualityOfService(try CallerMemory.read(quality))
-        }
-        return attribute
+        var sent = SentSecurity(flags: captured.Flags, qos: nil, context: UInt64(UInt(bitPattern: captured.ContextHandle)))
+        if let quality = captured.QoS, always || sent.makesContext { sent.qos = try SecurityQualityOfService(try CallerMemory.read(quality)) }
+        return sent
     }
 
-    /// Where in the caller's attribute a new context's value goes.
-    static func handlePlace(_ attribute: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer { attribute + MemoryLayout<ALPC_SECURITY_ATTR>.offset(of: \.ContextHandle)! }
+    /// The record's place in a buffer of attributes: it comes first, whatever else is allocated.
+    static func place(in base: UnsafeRawPointer) -> UnsafeRawPointer { base + MessageAttributes.headerLength }
+
+    /// Where a new context's value goes.
+    static func handlePlace(_ record: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+        record + MemoryLayout<ALPC_SECURITY_ATTR>.offset(of: \.ContextHandle)!
+    }
+
+    static func handlePlace(in attributes: PALPC_MESSAGE_ATTRIBUTES) -> UnsafeMutableRawPointer {
+        handlePlace(UnsafeMutableRawPointer(attributes) + MessageAttributes.headerLength)
+    }
 }
 
 /// Captures the caller's identity under a quality of service, for messages that name the context in their SECURITY attribute.
@@ -34,12 +41,12 @@ public func NtAlpcCreateSecurityContext(_ PortHandle: HANDLE?, _ Flags: ULONG, _
     statusBoundary("NtAlpcCreateSecurityContext") { () throws(NTStatus) -> NTStatus in
         guard Flags == 0 else { throw .invalidParameter }
         let attribute = try SecurityAttributeCapture.read(UnsafeRawPointer(SecurityAttribute), qualityAlways: true)
-        let allowed = Ports.SecurityAttribute.createHandle | Ports.SecurityAttribute.noSectionHandle
+        let allowed = SecurityFlags.createHandle | SecurityFlags.noSectionHandle
         guard attribute.flags & ~allowed == 0, let SecurityAttribute else { throw .invalidParameter }
         let place = SecurityAttributeCapture.handlePlace(UnsafeMutableRawPointer(SecurityAttribute))
         try CallerMemory.probeWrite(place, count: MemoryLayout<ALPC_HANDLE?>.size)
         try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) in
-            let value = try port.createSecurityContext(attribute.quality)
+            let value = try port.createSecurityContext(attribute.qos)
             do throws(NTStatus) {
                 try CallerMemory.write(ALPC_HANDLE(bitPattern: UInt(value)), to: place)
             } catch {

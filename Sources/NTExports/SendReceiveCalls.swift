@@ -96,6 +96,7 @@ private struct MessageCall {
             if sent.isEmpty { return try send(message, port) }
             let attachment = try Attachment(sent, port, &message)
             defer { attachment.end() }
+            try attachment.giveContext(attributes)
             let status = try send(message, port)
             attachment.isSent = true
             return status
@@ -128,6 +129,9 @@ private final class Attachment {
     private let attached: OutgoingAttachments
     /// The view that came with the message which this one answers, if it is to go ([D] ALPC_VIEWFLG_UNMAP_EXISTING).
     private let old: Attachments?
+    private let port: ALPCPort
+    /// Where a new security context's value was written.
+    private var contextPlace: UnsafeMutableRawPointer?
     var isSent = false
 
     @inline(never)
@@ -135,13 +139,33 @@ private final class Attachment {
         let named = message.header.messageID
         let id = named & MessageCall.reserveTag == 0 ? named : 0
         old = id != 0 && (sent.view?.flags ?? 0) & ViewFlags.unmapExisting != 0 ? port.attachments(of: id) : nil
+        self.port = port
         attached = try port.attach(sent, answering: id)
         if !attached.isEmpty { message.attached = Unmanaged.passUnretained(attached) }
     }
 
+    /// The value of a context that was made for the message goes into the attribute that asked for it, before the message does: a buffer
+    /// that is received into may be the same.
+    func giveContext(_ attributes: PALPC_MESSAGE_ATTRIBUTES) throws(NTStatus) {
+        guard let context = attached.contextToWrite else { return }
+        let place = SecurityAttributeCapture.handlePlace(in: attributes)
+        try CallerMemory.write(ALPC_HANDLE(bitPattern: UInt(context)), to: place)
+        contextPlace = place
+    }
+
     func end() {
         if isSent { old?.unmapView() }
+        if !attached.end(port), let contextPlace { takeContextBack(contextPlace) }
         withExtendedLifetime(attached) {}
+    }
+
+    /// The message did not go out and the context is no more: the attribute asks for one again, so that the call can be repeated.
+    private func takeContextBack(_ place: UnsafeMutableRawPointer) {
+        do throws(NTStatus) {
+            try CallerMemory.write(SecurityFlags.noHandle, to: place)
+        } catch {
+            // The memory was there a moment ago; its owner has taken it away.
+        }
     }
 }
 

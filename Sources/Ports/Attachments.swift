@@ -34,8 +34,8 @@ public final class Attachments: @unchecked Sendable {
     public let handles: [CarriedHandle]
     public let viewSize: UInt64
     public let isSecureView: Bool
-    public let securityContext: UInt32
-    public let securityQos: UInt32
+    /// The security context that the message came under.
+    let context: SentContext?
     public let ticket: UInt64
     private let viewFile: Descriptor?
     private let viewOffset: UInt64
@@ -79,6 +79,8 @@ public final class Attachments: @unchecked Sendable {
         }
         guard handles.count <= HandleFlags.mostHandles, attributes.contains(.handle) == !handles.isEmpty,
               attributes.contains(.view) == (viewFile != nil) else { return nil }
+        let context = SentContext(context: head.context, qos: head.qos)
+        guard attributes.contains(.security) == (context != nil) else { return nil }
         let isSecure = head.view_flags & ViewFlags.secure != 0
         if let viewFile {
             guard OfferedView.isSound(viewFile, viewOffset, head.view_size, peer: entry.link.peer),
@@ -91,14 +93,16 @@ public final class Attachments: @unchecked Sendable {
         self.connection = connection
         viewSize = head.view_size
         isSecureView = isSecure
-        securityContext = head.context
-        securityQos = head.qos
+        self.context = context
         ticket = head.ticket
     }
 
     deinit {
         for one in handles where one.descriptor == nil { Host.closeObject(HANDLE(bitPattern: UInt(one.value))) }
     }
+
+    /// Its value at the sender; 0 without one.
+    public var securityContext: UInt32 { context?.number ?? 0 }
 
     /// The receiver owes an answer, so that these can be let go of ([W] OVMM).
     var needsContinuation: Bool { !attributes.isDisjoint(with: [.view, .handle]) }

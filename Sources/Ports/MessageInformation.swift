@@ -31,10 +31,17 @@ public enum MessageInformation {
     }
 
     /// Class 3: one of the message's handles, as a new handle of this process that the caller of the call must close.
-    /// - Throws: as `sid`; `invalidHandle` for an index that is not below the count (section 17, point 13).
+    /// - Throws: as `sid`; `invalidHandle` for an index that is not below the count (section 17, point 13); what the host says of an object
+    ///   that it cannot make a handle for.
     public static func handle(_ port: ALPCPort, _ header: MessageHeader, index: UInt32) throws(NTStatus) -> ALPC_MESSAGE_HANDLE_INFORMATION {
-        _ = try port.received(header)
-        throw .invalidHandle
+        guard let handles = try port.received(header).attachments?.handles, Int(index) < handles.count else { throw .invalidHandle }
+        let carried = handles[Int(index)]
+        var answer = ALPC_MESSAGE_HANDLE_INFORMATION()
+        answer.Index = index
+        answer.Handle = ULONG(truncatingIfNeeded: UInt(bitPattern: try carried.fetch()))
+        answer.ObjectType = carried.type.rawValue
+        answer.GrantedAccess = carried.access
+        return answer
     }
 }
 

@@ -70,6 +70,9 @@ public struct SentSecurity: Sendable {
         self.qos = qos
         self.context = context
     }
+
+    /// A context is made for this message.
+    public var makesContext: Bool { context == SecurityFlags.noHandle }
 }
 
 /// ALPC_VIEWFLG_*.
@@ -108,12 +111,14 @@ public final class OutgoingAttachments: @unchecked Sendable {
     /// Signaled when the message is over: by then nobody keeps it any more.
     private(set) var event: EventReference?
     private var head = ntlpc_attached()
+    private var security: MessageSecurity?
+    private var isOut = false
 
     /// Checks what the caller attached to a message for the other side of `connection`.
     /// - Throws: `invalidParameter` for a view whose base or size is none of the port's; `invalidHandle`, `objectTypeMismatch`
     ///   (the handle is of another type than it says, or of one that cannot travel), `accessDenied` (more access than the handle has, or
     ///   a type that the receiver does not take), as section 17, point 13 proposes; `invalidParameter` for a DIRECT attribute on a port
-    ///   without the direct message flag ([I]).
+    ///   without the direct message flag ([I]); what `ALPCPort.attach` says of a security context.
     init(_ sent: SentAttributes, _ port: ALPCPort, peerFlags: UInt32, peerTypes: UInt32) throws(NTStatus) {
         if let given = sent.view, given.base != 0 || given.flags & ViewFlags.unmapExisting == 0 { try attach(given, port) }
         for handle in sent.handles ?? [] { try attach(handle, peerFlags, peerTypes) }
@@ -131,6 +136,26 @@ public final class OutgoingAttachments: @unchecked Sendable {
             head.attributes |= AttributeSet.workOnBehalf.rawValue
             head.ticket = ticket
         }
+        // Last: it may make a context, and nothing after it fails.
+        if let security = sent.security {
+            let found = try port.attach(security)
+            self.security = found
+            head.attributes |= AttributeSet.security.rawValue
+            head.context = found.context
+            head.qos = found.qos
+        }
+    }
+
+    /// What goes into the sender's SECURITY attribute; nil leaves it alone.
+    public var contextToWrite: UInt32? { security?.handleToWrite }
+
+    /// The call is over, and with it what was only for its message.
+    /// - Returns: false when the message did not go out.
+    @discardableResult
+    public func end(_ port: ALPCPort) -> Bool {
+        if let security { port.finish(security, wasSent: isOut) }
+        security = nil
+        return isOut
     }
 
     private func attach(_ given: SentAttributes.View, _ port: ALPCPort) throws(NTStatus) {
@@ -157,13 +182,6 @@ public final class OutgoingAttachments: @unchecked Sendable {
         var attributes: UInt32 = sent.flags & HandleFlags.inherit != 0 ? 2 : 0
         if sent.flags & HandleFlags.sameAttributes != 0 { attributes |= found.attributes }
         carried.append(Carried(sent: sent, type: found.type, access: access, attributes: attributes))
-    }
-
-    /// The security context that the message goes under.
-    func setSecurity(context: UInt32, qos: UInt32) {
-        head.attributes |= AttributeSet.security.rawValue
-        head.context = context
-        head.qos = qos
     }
 
     public var isEmpty: Bool { head.attributes == 0 && event == nil }
@@ -212,6 +230,7 @@ public final class OutgoingAttachments: @unchecked Sendable {
 
     /// The frame is out.
     func commit() {
+        isOut = true
         if let view, viewFlags & ViewFlags.autoRelease != 0 { PortViews.remove(view) }
     }
 

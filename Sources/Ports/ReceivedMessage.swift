@@ -14,8 +14,11 @@ struct ReceivedMessage {
     let header: MessageHeader
     /// Its sender waits for the answer.
     let isSynchronous: Bool
-    /// The security context that it came under, if it brought one.
-    let context: SentContext?
+    /// What it brought besides bytes.
+    let attachments: Attachments?
+
+    /// The security context that it came under, if it named one.
+    var context: SentContext? { attachments?.context }
 
     var isNotToBeImpersonated: Bool { header.type & HeaderFlags.noImpersonation != 0 }
 }
@@ -70,6 +73,6 @@ extension QueueState {
         let callback = UInt32(truncatingIfNeeded: header.callbackID)
         guard callback == 0 || record.pointee.isConnectionRequest || UInt64(callback) == record.pointee.header.callbackID else { throw .invalidMessage }
         return ReceivedMessage(connection: sender, header: record.pointee.header, isSynchronous: record.pointee.isSynchronous,
-                               context: SentContext(of: record.pointee))
+                               attachments: record.pointee.attachments?.takeUnretainedValue())
     }
 }

@@ -5,8 +5,8 @@
 // keeps nothing and a context ends with its port, or when the client says so. How far a client lets itself be impersonated is the
 // client's own word, so any value that is one is good; whose identity it is remains the kernel's word.
 //
-// A message that is to be sent goes through here twice: `attach` finds or makes the context before the message is visible to anybody,
-// `finish` does what depends on whether it went out.
+// A message that is sent under a context goes through here twice: `attach` finds or makes the context before the message is visible to
+// anybody, `finish` does what depends on whether it went out.
 
 import CWireFormat
 import NTObjects
@@ -28,40 +28,30 @@ final class SecurityContext: PortResource, @unchecked Sendable {
     func revoke() { revoked.store(true, ordering: .releasing) }
 }
 
-/// A captured ALPC_SECURITY_ATTR.
-public struct SecurityAttribute: Sendable {
-    /// ALPC_SECFLG_*
-    public static let deleteAfterUse: UInt32 = 0x1_0000
+/// ALPC_SECFLG_*, and the value of no context.
+public enum SecurityFlags {
+    /// The context ends when the message is out.
+    public static let deleteExisting: UInt32 = 0x1_0000
+    /// With `noHandle`: the context stays, and its value goes back into the sender's attribute.
     public static let createHandle: UInt32 = 0x2_0000
     /// Only named in one header; accepted without effect. [I]
     public static let noSectionHandle: UInt32 = 0x4_0000
-    public static let known = deleteAfterUse | createHandle | noSectionHandle
-    /// ContextHandle -2: no context yet.
+    public static let all = deleteExisting | createHandle | noSectionHandle
+    /// ContextHandle -2: capture the caller's identity now ([D] PHNT; NTOBJ).
     public static let noHandle = UInt64.max - 1
-
-    public var flags: UInt32
-    public var quality: SecurityQualityOfService?
-    public var handle: UInt64
-
-    public init(flags: UInt32, quality: SecurityQualityOfService?, handle: UInt64) {
-        self.flags = flags
-        self.quality = quality
-        self.handle = handle
-    }
-
-    /// The context is made for this message.
-    public var makesContext: Bool { handle == Self.noHandle }
 }
 
-/// What a SECURITY attribute does to a message that is sent.
-public struct AttachedSecurity: Sendable {
-    /// The context's value and terms, as they travel with the message (ntlpc_attached).
-    public let context: UInt32
-    public let qos: UInt32
-    /// A context was made, and its value goes back into the sender's attribute.
-    public let handleToWrite: UInt32?
-    fileprivate let isNew: Bool
-    fileprivate let endsWhenSent: Bool
+/// What a SECURITY attribute does to one message.
+struct MessageSecurity {
+    /// The context's value and terms, as they travel with the message.
+    let context: UInt32
+    let qos: UInt32
+    /// Made for this message.
+    let isNew: Bool
+    /// Nobody but this message knows it, or the sender wants it to end with it.
+    let endsWhenSent: Bool
+    /// What goes back into the sender's attribute.
+    var handleToWrite: UInt32? { isNew && !endsWhenSent ? context : nil }
 }
 
 /// The context that a received message came under.
@@ -77,7 +67,10 @@ struct SentContext: Equatable {
     }
 
     /// What a queued or received message brought; nil without a SECURITY attribute.
-    init?(of record: MessageRecord) { return nil }
+    init?(of record: MessageRecord) {
+        guard let brought = record.attachments?._withUnsafeGuaranteedRef({ $0.context }) else { return nil }
+        self = brought
+    }
 }
 
 extension SecurityQualityOfService {
@@ -128,40 +121,40 @@ extension ALPCPort {
 
     /// A message that this side has received and owes an answer for came under a context of that value.
     private func isPeersContext(_ value: UInt32) -> Bool {
-        guard isServerPort, let connection else { return false }
-        return queues.lock.withLock { _ in
-            connection.entry.table.all.contains { $0.pointee.connection === connection && SentContext(of: $0.pointee)?.number == value }
+        queues.lock.withLock { state in
+            let entries = connection.map { [$0.entry] } ?? state.entries.all
+            return entries.contains { entry in
+                entry.table.all.contains { SentContext(of: $0.pointee)?.number == value && (connection == nil || $0.pointee.connection === connection) }
+            }
         }
     }
 
     // MARK: Messages
 
-    /// What `attribute` does to a message that is about to be sent.
+    /// What a SECURITY attribute does to a message that is about to be sent on this port.
     ///
-    /// - Throws: `invalidParameter` (unknown flags; the context of value -2 to be deleted ([D] PHNT); one to be made where one is named
-    ///   [I]), `invalidHandle`, `accessDenied` (revoked; the other endpoint's), `lpcInvalidConnectionUsage` (a context is to be made and this
-    ///   is no client communication port), `insufficientResources`.
-    public func attach(_ attribute: SecurityAttribute) throws(NTStatus) -> AttachedSecurity {
-        guard attribute.flags & ~SecurityAttribute.known == 0 else { throw .invalidParameter }
-        let deletes = attribute.flags & SecurityAttribute.deleteAfterUse != 0, creates = attribute.flags & SecurityAttribute.createHandle != 0
-        if attribute.makesContext {
+    /// - Throws: `invalidParameter` (unknown flags; a context to be made and deleted at once ([D] PHNT), or made where one is named [I]),
+    ///   `invalidHandle`, `accessDenied` (revoked; the other endpoint's), `lpcInvalidConnectionUsage` (a context is to be made and this is no
+    ///   client communication port), `insufficientResources`.
+    func attach(_ sent: SentSecurity) throws(NTStatus) -> MessageSecurity {
+        guard sent.flags & ~SecurityFlags.all == 0 else { throw .invalidParameter }
+        let deletes = sent.flags & SecurityFlags.deleteExisting != 0, creates = sent.flags & SecurityFlags.createHandle != 0
+        if sent.makesContext {
             guard !deletes else { throw .invalidParameter }
-            let quality = attribute.quality ?? traits.attributes.securityQos
-            let value = try createSecurityContext(quality)
+            let quality = sent.qos ?? traits.attributes.securityQos
             // Without the flag the identity is captured for this message alone. [I]
-            return AttachedSecurity(context: value, qos: quality.packed, handleToWrite: creates ? value : nil, isNew: true, endsWhenSent: !creates)
+            return MessageSecurity(context: try createSecurityContext(quality), qos: quality.packed, isNew: true, endsWhenSent: !creates)
         }
         guard !creates else { throw .invalidParameter }
-        let context = try securityContext(attribute.handle)
+        let context = try securityContext(sent.context)
         guard !context.isRevoked else { throw .accessDenied }
-        return AttachedSecurity(context: UInt32(truncatingIfNeeded: attribute.handle), qos: context.quality.packed, handleToWrite: nil, isNew: false,
-                                endsWhenSent: deletes)
+        return MessageSecurity(context: UInt32(truncatingIfNeeded: sent.context), qos: context.quality.packed, isNew: false, endsWhenSent: deletes)
     }
 
     /// Ends what `attach` began. A context that was made for a message that did not go out has never been.
-    public func finish(_ attached: AttachedSecurity, wasSent: Bool) {
-        guard wasSent ? attached.endsWhenSent : attached.isNew else { return }
-        guard let context = existingResources?.find(attached.context, .securityContext, as: SecurityContext.self) else { return }
+    func finish(_ security: MessageSecurity, wasSent: Bool) {
+        guard wasSent ? security.endsWhenSent : security.isNew else { return }
+        guard let context = existingResources?.find(security.context, .securityContext, as: SecurityContext.self) else { return }
         existingResources?.remove(context)
     }
 }
