@@ -27,6 +27,9 @@ struct Acting: Equatable {
             threads.withLock { $0[gettid()] = acting }
             return 0
         }
+        table.pointee.OpenProcess = { handle, access, attributes, id in Opened.note(handle, access, attributes, id, isThread: false) }
+        table.pointee.OpenThread = { handle, access, attributes, id in Opened.note(handle, access, attributes, id, isThread: true) }
+        table.pointee.CloseObject = { NtClose($0) }
     }()
 
     /// Takes the thread's identity away, and tells what it was.
@@ -41,7 +44,47 @@ struct Acting: Equatable {
     }
 }
 
+/// A process or thread that the host was told to open. Its handle is an event's.
+struct Opened: Equatable {
+    var process: UInt64
+    var thread: UInt64
+    var access: UInt32
+    var attributes: UInt32
+
+    private static let handles = Mutex<[UInt: Opened]>([:])
+
+    fileprivate static func note(_ handle: UnsafeMutablePointer<HANDLE?>?, _ access: UInt32, _ attributes: UInt32, _ id: UnsafePointer<CLIENT_ID>?,
+                                 isThread: Bool) -> NTSTATUS {
+        guard let id = id?.pointee else { return NTStatus.invalidParameter.rawValue }
+        let result = NtCreateEvent(handle, 0x1F0003, nil, NotificationEvent, 0)
+        guard result == 0, let made = handle?.pointee else { return result }
+        let opened = Opened(process: UInt64(UInt(bitPattern: id.UniqueProcess)), thread: isThread ? UInt64(UInt(bitPattern: id.UniqueThread)) : 0,
+                            access: access, attributes: attributes)
+        handles.withLock { $0[UInt(bitPattern: made)] = opened }
+        return 0
+    }
+
+    /// What a handle names, and closes it.
+    static func take(_ handle: HANDLE?) -> Opened? {
+        guard let opened = handles.withLock({ $0.removeValue(forKey: UInt(bitPattern: handle)) }) else { return nil }
+        #expect(status(NtClose(handle)) == .success)
+        return opened
+    }
+}
+
 extension Port {
+    /// NtAlpcOpenSenderProcess, or NtAlpcOpenSenderThread.
+    func openSender(_ message: Message?, thread: Bool, access: UInt32 = 0x400, flags: UInt32 = 0, attributes: UInt32 = 0, name: String? = nil) -> (status: NTStatus, opened: Opened?) {
+        _ = Acting.install
+        var handle = unwrittenHandle
+        let result = withObject(name, attributes: attributes) { object in
+            status(thread ? NtAlpcOpenSenderThread(&handle, self.handle, message?.pointer, flags, access, object)
+                : NtAlpcOpenSenderProcess(&handle, self.handle, message?.pointer, flags, access, object))
+        }
+        if result != .success { #expect(handle == unwrittenHandle) }
+        return (result, result == .success ? Opened.take(handle) : nil)
+    }
+
     /// NtAlpcImpersonateClientOfPort.
     func impersonate(_ message: Message?, _ flags: UInt = 0) -> (status: NTStatus, client: Acting?) {
         Acting.as { NtAlpcImpersonateClientOfPort(handle, message?.pointer, PVOID(bitPattern: flags)) }
