@@ -7,6 +7,7 @@ import CLinuxShims
 import CNTTypes
 import Glibc
 import LinuxSystem
+import NTSecurity
 import NTTypes
 
 enum NativeObjects {
@@ -81,7 +82,7 @@ enum NativeObjects {
         }
         host.QueryToken = { process, ids in
             status { () throws(NTStatus) in
-                let found = try TokenIDs(process: number(process))
+                let found = try tokenIDs(of: number(process)).luids
                 ids?[0] = found.token
                 ids?[1] = found.authentication
                 ids?[2] = found.modified
@@ -212,32 +213,19 @@ private func status(_ body: () throws(NTStatus) -> Void) -> NTSTATUS {
     }
 }
 
-/// The numbers of a token, made of what the kernel tells of a process: the same whoever asks, others for every process.
-struct TokenIDs {
-    let token: LUID, authentication: LUID, modified: LUID
-
-    /// - Parameter process: 0 for the calling thread's token.
-    /// - Throws: `invalidCid` when there is no such process.
-    init(process: UInt64) throws(NTStatus) {
-        let id = process == 0 ? UInt64(getpid()) : process
-        guard let number = Int32(exactly: id), number > 0 else { throw .invalidCid }
-        let task: TaskInformation
-        do throws(Errno) { task = try LinuxTask.information(number) } catch { throw NTStatus(error) }
-        guard task.process == number else { throw .invalidCid }
-        let started = UInt32(truncatingIfNeeded: task.started)
-        if process == 0, let identity = ThreadIdentity.current {
-            // A thread that acts for somebody has a token of its own.
-            token = LUID(LowPart: started ^ 0x4000_0000 ^ identity.uid, HighPart: ntlpc_gettid())
-            authentication = TokenIDs.session(of: identity.uid)
-        } else {
-            token = LUID(LowPart: started, HighPart: number)
-            authentication = TokenIDs.session(of: task.uid)
-        }
-        modified = LUID(LowPart: token.LowPart ^ 0x8000_0000, HighPart: token.HighPart)
+/// The numbers of a process's token, made of what the kernel tells of it: the same whoever asks, others for every process.
+/// - Parameter process: 0 for the calling thread's token.
+/// - Throws: `invalidCid` when there is no such process.
+private func tokenIDs(of process: UInt64) throws(NTStatus) -> TokenIDs {
+    let id = process == 0 ? UInt64(getpid()) : process
+    guard let number = Int32(exactly: id), number > 0 else { throw .invalidCid }
+    let task: TaskInformation
+    do throws(Errno) { task = try LinuxTask.information(number) } catch { throw NTStatus(error) }
+    guard task.process == number else { throw .invalidCid }
+    let started = UInt32(truncatingIfNeeded: task.started)
+    if process == 0, let identity = ThreadIdentity.current {
+        // A thread that acts for somebody has a token of its own.
+        return TokenIDs(task: UInt32(bitPattern: ntlpc_gettid()), started: started ^ 0x4000_0000 ^ identity.uid, uid: identity.uid)
     }
-
-    /// The logon session of a user. SYSTEM's is 0x3E7; no other is below 2^32 here.
-    private static func session(of uid: UInt32) -> LUID {
-        uid == 0 ? LUID(LowPart: 0x3E7, HighPart: 0) : LUID(LowPart: uid, HighPart: 1)
-    }
+    return TokenIDs(task: UInt32(bitPattern: number), started: started, uid: task.uid)
 }

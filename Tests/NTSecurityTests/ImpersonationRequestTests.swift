@@ -39,18 +39,17 @@ import Testing
 
 @Suite struct TokenIDsTests {
     @Test func `The same process gives the same numbers, another one gives others`() {
-        let one = TokenIDs(process: 100, uid: 1000, gid: 1000)
-        #expect(one == TokenIDs(process: 100, uid: 1000, gid: 1000))
-        let other = TokenIDs(process: 101, uid: 1000, gid: 1000)
-        #expect(one.token != other.token && one.modified != other.modified && one.authentication == other.authentication)
-        let changed = TokenIDs(process: 100, uid: 1000, gid: 1001)
-        #expect(one.token == changed.token && one.modified != changed.modified && one.authentication == changed.authentication)
-        #expect(TokenIDs(process: 100, uid: 1001, gid: 1000).authentication != one.authentication)
+        let one = TokenIDs(task: 100, started: 7, uid: 1000)
+        #expect(one == TokenIDs(task: 100, started: 7, uid: 1000) && one.token != one.modified)
+        for other in [TokenIDs(task: 101, started: 7, uid: 1000), TokenIDs(task: 100, started: 8, uid: 1000)] {
+            #expect(one.token != other.token && one.modified != other.modified && one.authentication == other.authentication)
+        }
+        #expect(TokenIDs(task: 100, started: 7, uid: 1001).authentication != one.authentication)
     }
 
     @Test func `Root's logon is LocalSystem's`() {
-        #expect(TokenIDs(process: 1, uid: 0, gid: 0).authentication == 0x3E7)
-        #expect(TokenIDs(process: 1, uid: 0x3E7, gid: 0).authentication != 0x3E7)
+        #expect(TokenIDs(task: 1, started: 0, uid: 0).authentication == 0x3E7)
+        #expect(TokenIDs(task: 1, started: 0, uid: 0x3E7).authentication != 0x3E7)
     }
 
     @Test func `Numbers and their two halves are the same`() {
