@@ -99,6 +99,8 @@ final class LinkEntry: @unchecked Sendable {
     var isHot = false
     /// Its bell is in the epoll set.
     var isListening = false
+    /// Of the peer's process, once somebody has asked and where they do not change.
+    var tokenIDs: TokenIDs?
     /// The peer is gone; only what remains of its messages is kept.
     var isOver = false
     var watchKey: UInt64 = 0

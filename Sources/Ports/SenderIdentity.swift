@@ -55,7 +55,7 @@ struct PeerIdentity {
                 // The process has ended, or the host has no tokens.
             }
         }
-        return TokenIDs(process: UInt32(bitPattern: pid), uid: uid, gid: gid)
+        return TokenIDs(task: UInt32(bitPattern: pid), started: 0, uid: uid)
     }
 }
 
@@ -67,7 +67,7 @@ extension ALPCPort {
     func meet(_ connection: Connection) {
         let allows = allowsImpersonation(traits)
         let isStatic = queues.lock.withLock { _ in !connection.quality.dynamicTracking }
-        let token = isStatic ? PeerIdentity(connection.link).tokenIDs : nil
+        let token = isStatic ? tokenIDs(of: connection) : nil
         queues.lock.withLock { _ in
             connection.portAllowsImpersonation = allows
             connection.staticToken = token
@@ -76,7 +76,12 @@ extension ALPCPort {
 
     /// The numbers of the token that the sender of a connection's messages has, or with static tracking had.
     func tokenIDs(of connection: Connection) -> TokenIDs {
-        queues.lock.withLock { _ in connection.staticToken } ?? PeerIdentity(connection.link).tokenIDs
+        let entry = connection.entry
+        if let known = queues.lock.withLock({ _ in connection.staticToken ?? entry.tokenIDs }) { return known }
+        let found = PeerIdentity(entry.link).tokenIDs
+        // The native host makes them of what does not change while the link lives; another host's tokens may.
+        if Host.isNative { queues.lock.withLock { _ in entry.tokenIDs = found } }
+        return found
     }
 
     /// The TOKEN attribute of a message that was just received; nil when it has none.

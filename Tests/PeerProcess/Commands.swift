@@ -89,6 +89,11 @@ extension Session {
         case "lpcreply":
             current.set(rest(2))
             result = NtReplyPort(port, current.pointer)
+        case "opensender":
+            var object = OBJECT_ATTRIBUTES()
+            object.Length = ULONG(MemoryLayout<OBJECT_ATTRIBUTES>.size)
+            result = NtAlpcOpenSenderProcess(&made, port, current.pointer, 0, 0x1000, &object)
+            if result == 0 { return name(of: NtClose(made)) }
         case "close": result = NtClose(port)
         case "disconnect": result = NtAlpcDisconnectPort(port, 0)
         case "wait": result = withTime(number(2)) { NtWaitForSingleObject(port, 0, $0) }

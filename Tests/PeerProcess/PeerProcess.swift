@@ -6,6 +6,7 @@
 //   receive P MS                   lpcreceive P MS             prints type, lengths, ids and text; later commands answer that message
 //   accept P S CONTEXT             refuse P                    lpcaccept S CONTEXT, lpccomplete S
 //   send P FLAGS TEXT              request P MS TEXT           reply P FLAGS TEXT     lpcsend, lpcrequest, lpcreply P TEXT
+//   opensender P                   NtAlpcOpenSenderProcess for the message received last, and closes the handle
 //   close P    disconnect P        wait P MS                   duplicate P Q
 //   lpcdata P COUNT                a request that names COUNT bytes of memory; prints the status and their sum afterwards
 //   serve P                        a thread accepts everybody and echoes every request until the port is closed

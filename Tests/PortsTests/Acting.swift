@@ -1,88 +1,88 @@
-// Whom a thread acts for, as the host was told. The native host's table is changed once, for the whole test process.
+// Whom a thread acts for, and who a handle of a process or thread names.
 
 import CNTTypes
 import Glibc
-@testable import NTObjects
+import NTObjects
 import NTTypes
-import Synchronization
 import Testing
 
 /// What the calling thread impersonates.
 struct Acting: Equatable {
     var level: UInt32
     var effectiveOnly: Bool
-    var process: UInt64
     var uid: UInt32
     var gid: UInt32
 
-    private static let threads = Mutex<[Int32: Acting]>([:])
+    /// This process's own user, as its servers act for it.
+    static func own(level: UInt32 = 2, effectiveOnly: Bool = false) -> Acting {
+        Acting(level: level, effectiveOnly: effectiveOnly, uid: geteuid(), gid: getegid())
+    }
 
-    static let install: Void = {
-        _ = Stage.root
-        let table = UnsafeMutablePointer(mutating: NativeHost.table)
-        table.pointee.Impersonate = { client in
-            guard let client = client?.pointee else { return NTStatus.invalidParameter.rawValue }
-            let acting = Acting(level: client.Level, effectiveOnly: client.EffectiveOnly != 0, process: UInt64(UInt(bitPattern: client.ProcessId)),
-                                uid: client.Uid, gid: client.Gid)
-            threads.withLock { $0[gettid()] = acting }
-            return 0
-        }
-        table.pointee.OpenProcess = { handle, access, attributes, id in Opened.note(handle, access, attributes, id, isThread: false) }
-        table.pointee.OpenThread = { handle, access, attributes, id in Opened.note(handle, access, attributes, id, isThread: true) }
-        table.pointee.CloseObject = { NtClose($0) }
-    }()
-
-    /// Takes the thread's identity away, and tells what it was.
-    static func revert() -> Acting? { threads.withLock { $0.removeValue(forKey: gettid()) } }
+    /// Takes the thread's identity away as RevertToSelf does, and tells what it was.
+    static func revert(sourceLocation: SourceLocation = #_sourceLocation) -> Acting? {
+        let found = ThreadIdentity.current
+        var none: HANDLE?
+        let result = status(NtSetInformationThread(HANDLE(bitPattern: -2), ThreadImpersonationToken, &none, ULONG(MemoryLayout<HANDLE?>.size)))
+        #expect(result == .success && ThreadIdentity.current == nil, sourceLocation: sourceLocation)
+        return found.map { Acting(level: $0.level, effectiveOnly: $0.effectiveOnly, uid: $0.uid, gid: $0.gid) }
+    }
 
     /// Runs an impersonation call; its status, and what the thread then acted for.
     static func `as`(_ call: () -> NTSTATUS) -> (status: NTStatus, client: Acting?) {
-        _ = install
         _ = revert()
         let result = status(call())
         return (result, revert())
     }
 }
 
-/// A process or thread that the host was told to open. Its handle is an event's.
+/// A process or thread that was opened.
 struct Opened: Equatable {
     var process: UInt64
+    /// 0 for a process.
     var thread: UInt64
     var access: UInt32
+    /// OBJ_INHERIT (2).
     var attributes: UInt32
 
-    private static let handles = Mutex<[UInt: Opened]>([:])
-
-    fileprivate static func note(_ handle: UnsafeMutablePointer<HANDLE?>?, _ access: UInt32, _ attributes: UInt32, _ id: UnsafePointer<CLIENT_ID>?,
-                                 isThread: Bool) -> NTSTATUS {
-        guard let id = id?.pointee else { return NTStatus.invalidParameter.rawValue }
-        let result = NtCreateEvent(handle, 0x1F0003, nil, NotificationEvent, 0)
-        guard result == 0, let made = handle?.pointee else { return result }
-        let opened = Opened(process: UInt64(UInt(bitPattern: id.UniqueProcess)), thread: isThread ? UInt64(UInt(bitPattern: id.UniqueThread)) : 0,
-                            access: access, attributes: attributes)
-        handles.withLock { $0[UInt(bitPattern: made)] = opened }
-        return 0
-    }
-
     /// What a handle names, and closes it.
-    static func take(_ handle: HANDLE?) -> Opened? {
-        guard let opened = handles.withLock({ $0.removeValue(forKey: UInt(bitPattern: handle)) }) else { return nil }
+    static func take(_ handle: HANDLE?, isThread: Bool) -> Opened? {
+        var opened = Opened(process: 0, thread: 0, access: 0, attributes: 0)
+        var about = OBJECT_BASIC_INFORMATION()
+        #expect(status(NtQueryObject(handle, ObjectBasicInformation, &about, ULONG(MemoryLayout<OBJECT_BASIC_INFORMATION>.size), nil)) == .success)
+        opened.access = about.GrantedAccess
+        opened.attributes = about.Attributes
+        let result: NTSTATUS
+        if isThread {
+            var who = THREAD_BASIC_INFORMATION()
+            result = NtQueryInformationThread(handle, ThreadBasicInformation, &who, ULONG(MemoryLayout<THREAD_BASIC_INFORMATION>.size), nil)
+            opened.process = UInt64(UInt(bitPattern: who.ClientId.UniqueProcess))
+            opened.thread = UInt64(UInt(bitPattern: who.ClientId.UniqueThread))
+        } else {
+            var who = PROCESS_BASIC_INFORMATION()
+            result = NtQueryInformationProcess(handle, ProcessBasicInformation, &who, ULONG(MemoryLayout<PROCESS_BASIC_INFORMATION>.size), nil)
+            opened.process = UInt64(who.UniqueProcessId)
+        }
+        #expect(status(result) == .success)
         #expect(status(NtClose(handle)) == .success)
         return opened
     }
 }
 
 extension Port {
+    /// PROCESS_QUERY_LIMITED_INFORMATION, THREAD_QUERY_LIMITED_INFORMATION.
+    static let processAccess: UInt32 = 0x1000
+    static let threadAccess: UInt32 = 0x800
+
     /// NtAlpcOpenSenderProcess, or NtAlpcOpenSenderThread.
-    func openSender(_ message: Message?, thread: Bool, access: UInt32 = 0x400, flags: UInt32 = 0, attributes: UInt32 = 0, name: String? = nil) -> (status: NTStatus, opened: Opened?) {
-        _ = Acting.install
+    func openSender(_ message: Message?, thread: Bool, more access: UInt32 = 0, flags: UInt32 = 0, attributes: UInt32 = 0, name: String? = nil)
+        -> (status: NTStatus, opened: Opened?) {
         var handle = unwrittenHandle
         let result = withObject(name, attributes: attributes) { object in
-            status(thread ? NtAlpcOpenSenderThread(&handle, self.handle, message?.pointer, flags, access, object)
-                : NtAlpcOpenSenderProcess(&handle, self.handle, message?.pointer, flags, access, object))
+            status(thread ? NtAlpcOpenSenderThread(&handle, self.handle, message?.pointer, flags, access | Self.threadAccess, object)
+                : NtAlpcOpenSenderProcess(&handle, self.handle, message?.pointer, flags, access | Self.processAccess, object))
         }
         if result != .success { #expect(handle == unwrittenHandle) }
-        return (result, result == .success ? Opened.take(handle) : nil)
+        return (result, result == .success ? Opened.take(handle, isThread: thread) : nil)
     }
 
     /// NtAlpcImpersonateClientOfPort.

@@ -32,7 +32,7 @@ import Testing
         let scene = Scene()
         defer { scene.end() }
         let held = try hold(scene, attributes(Self.allow, effectiveOnly: true))
-        let expected = Acting(level: 2, effectiveOnly: true, process: UInt64(getpid()), uid: geteuid(), gid: getegid())
+        let expected = Acting.own(effectiveOnly: true)
         for port in [held.listener, held.server] {
             #expect(port.impersonate(held.request) == (.success, expected))
             // The id decides: the rest of the header may be zero, but for a callback id that is there.
@@ -87,7 +87,7 @@ import Testing
             #expect(held.listener.impersonate(held.request) == (.accessDenied, nil))
             let anonymous = held.listener.impersonate(held.request, 1)
             #expect(anonymous.status == .success)
-            #expect(anonymous.client?.level == 0 && anonymous.client?.uid == 65534 && anonymous.client?.gid == 65534 && anonymous.client?.process == 0)
+            #expect(anonymous.client?.level == 0 && anonymous.client?.uid == 65534 && anonymous.client?.gid == 65534)
             for flags in [2, 6, 7, 0xF] as [UInt] { #expect(held.listener.impersonate(held.request, flags) == (.accessDenied, nil), "\(flags)") }
             #expect(held.listener.impersonate(held.request, 3).client?.level == 0)
             held.answer()
@@ -185,7 +185,7 @@ import Testing
         defer { scene.end() }
         let listener = try scene.create(Self.listener)
         let (fixed, client) = try scene.client(listener, attributes(Self.allow, dynamic: false))
-        #expect(fixed.impersonate(nil).client == Acting(level: 2, effectiveOnly: false, process: UInt64(getpid()), uid: geteuid(), gid: getegid()))
+        #expect(fixed.impersonate(nil).client == Acting.own())
         #expect(fixed.impersonate(nil, 2 | 3 << 2) == (.accessDenied, nil))
         #expect(listener.impersonate(nil) == (.invalidParameter, nil))
         let (moving, _) = try scene.client(listener, attributes(Self.allow, dynamic: true))
@@ -248,7 +248,7 @@ import Testing
         let peer = try Peer(wrapper: stranger)
         peer.tell("connectas K 0x10000 2 1 \(scene.name)")
         let connect = try listener.take()
-        let expected = Acting(level: 2, effectiveOnly: false, process: UInt64(peer.pid), uid: 12345, gid: 12345)
+        let expected = Acting(level: 2, effectiveOnly: false, uid: 12345, gid: 12345)
         #expect(listener.impersonate(connect).client == expected)
         let server = scene.keep(accept(listener, Message(answering: connect)).port)
         #expect(peer.answer() == "STATUS_SUCCESS")
@@ -272,7 +272,7 @@ import Testing
         let scene = Scene()
         defer { scene.end() }
         let held = try lpcHold(scene)
-        let expected = Acting(level: 2, effectiveOnly: false, process: UInt64(getpid()), uid: geteuid(), gid: getegid())
+        let expected = Acting.own()
         #expect(held.server.lpcImpersonate(held.request) == (.success, expected))
         #expect(held.listener.lpcImpersonate(held.request) == (.invalidPortHandle, nil))
         #expect(held.client.lpcImpersonate(held.request) == (.invalidPortHandle, nil))

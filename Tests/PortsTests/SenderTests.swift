@@ -18,9 +18,10 @@ import Testing
         defer { scene.end() }
         let held = try held(scene)
         for port in [held.listener, held.server] {
-            #expect(port.openSender(held.request, thread: false) == (.success, Opened(process: UInt64(getpid()), thread: 0, access: 0x400, attributes: 0)))
-            #expect(port.openSender(held.request, thread: true, access: 0x40, attributes: 2)
-                == (.success, Opened(process: UInt64(getpid()), thread: held.thread, access: 0x40, attributes: 2)))
+            #expect(port.openSender(held.request, thread: false, more: 0x400)
+                == (.success, Opened(process: UInt64(getpid()), thread: 0, access: 0x1400, attributes: 0)))
+            #expect(port.openSender(held.request, thread: true, more: 0x40, attributes: 2)
+                == (.success, Opened(process: UInt64(getpid()), thread: held.thread, access: 0x840, attributes: 2)))
         }
         #expect(held.thread != UInt64(gettid()))
         #expect(held.listener.datagram(Message(answering: held.request)) == .success)
@@ -33,7 +34,7 @@ import Testing
         let scene = Scene()
         defer { scene.end() }
         let (listener, server, client) = try scene.connected()
-        let process = Opened(process: UInt64(getpid()), thread: 0, access: 0x400, attributes: 0)
+        let process = Opened(process: UInt64(getpid()), thread: 0, access: 0x1000, attributes: 0)
         #expect(client.send("question") == .success)
         let request = try listener.take()
         #expect(client.datagram("news") == .success)
@@ -189,6 +190,25 @@ import Testing
         peer.kill()
         eventually { listener.openSender(datagram, thread: false).status != .success }
         #expect([.invalidMessage, .invalidCid].contains(listener.openSender(datagram, thread: false).status))
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "needs root, to become another user"))
+    func `A server may open nobody whom Linux does not give it power over`() throws {
+        // A namespace of that user's own, which root may use too.
+        var template = Array("/tmp/ntlpc-sender-XXXXXX\0".utf8CString)
+        let root = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+        defer { rmTree(root) }
+        chown(root, 12345, 12345)
+        let peer = try Peer(wrapper: stranger, root: root), name = Stage.name()
+        #expect(peer.call("create C 0 4096 \(name)") == "STATUS_SUCCESS")
+        let superior = try Peer(root: root)
+        #expect(superior.call("connect K async \(name)") == "STATUS_SUCCESS")
+        #expect(peer.call("receive C 60000").hasPrefix("SUCCESS type=0x200a"))
+        #expect(peer.call("opensender C") == "STATUS_ACCESS_DENIED")
+        let friend = try Peer(wrapper: stranger, root: root)
+        #expect(friend.call("connect K async \(name)") == "STATUS_SUCCESS")
+        #expect(peer.call("receive C 60000").hasPrefix("SUCCESS type=0x200a"))
+        #expect(peer.call("opensender C") == "STATUS_SUCCESS")
     }
 }
 
