@@ -102,6 +102,25 @@ ntlpc_copy_40:
     ret
     .cfi_endproc
     .size ntlpc_copy_40, . - ntlpc_copy_40
+    .globl ntlpc_compare_exchange_8
+    .type ntlpc_compare_exchange_8,@function
+    .p2align 4
+/* size_t ntlpc_compare_exchange_8(void *at, uint64_t *expected, uint64_t desired): 0 when `at` held *expected and now holds
+ * `desired`; 1 when it held another value, which is then in *expected; 8 when there is no memory. */
+ntlpc_compare_exchange_8:
+    .cfi_startproc
+    endbr64
+    movl $8, %ecx
+    movq (%rsi), %rax
+    lock cmpxchgq %rdx, (%rdi)
+    jne  1f
+    xorl %eax, %eax
+    ret
+1:  movq %rax, (%rsi)
+    movl $1, %eax
+    ret
+    .cfi_endproc
+    .size ntlpc_compare_exchange_8, . - ntlpc_compare_exchange_8
 ntlpc_copy_end:
     .p2align 4
 ntlpc_copy_fixup:

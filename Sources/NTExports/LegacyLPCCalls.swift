@@ -383,6 +383,8 @@ private func receive(_ port: ALPCPort, _ delivery: inout Delivery, _ deadline: D
     switch port.receive(capacity: .max, deadline: deadline, into: &delivery) {
     case .message: return .success
     case .timedOut, .tooShort: return .timeout
+    case .listed: return .alpcCheckCompletionList
+    case .alerted: return .userApc
     case .closed: throw .portClosed
     case .disconnected: throw .portDisconnected
     case .refused: throw .portConnectionRefused

@@ -181,34 +181,3 @@ public func NtAlpcDisconnectPort(_ PortHandle: HANDLE?, _ Flags: ULONG) -> NTSTA
         return .success
     }
 }
-
-/// Asks a port. AlpcBasicInformation is answered; the other query classes are `NOT_IMPLEMENTED` yet.
-///
-/// Statuses: `INVALID_INFO_CLASS` (set-only or unknown classes), `INFO_LENGTH_MISMATCH` with the length needed (a longer buffer is fine),
-/// `ACCESS_VIOLATION`. Source: behaviour reference 8.8 ([W] AA-W).
-@c @implementation
-public func NtAlpcQueryInformation(_ PortHandle: HANDLE?, _ PortInformationClass: ALPC_PORT_INFORMATION_CLASS, _ PortInformation: PVOID?,
-                                   _ Length: ULONG, _ ReturnLength: PULONG?) -> NTSTATUS {
-    statusBoundary("NtAlpcQueryInformation") { () throws(NTStatus) -> NTStatus in
-        switch PortInformationClass.rawValue {
-        case 0: break
-        case 3, 4, 11, 12: throw .notImplemented
-        default: throw .invalidInfoClass
-        }
-        return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
-            let size = ULONG(MemoryLayout<ALPC_BASIC_INFORMATION>.size)
-            guard Length >= size else {
-                try CallerMemory.writeIfPresent(size, to: ReturnLength)
-                return .infoLengthMismatch
-            }
-            let found = port.basicInformation()
-            var answer = ALPC_BASIC_INFORMATION()
-            answer.Flags = found.flags
-            answer.SequenceNo = found.sequence
-            answer.PortContext = UnsafeMutableRawPointer(bitPattern: UInt(found.context))
-            try CallerMemory.write(answer, to: PortInformation)
-            try CallerMemory.writeIfPresent(size, to: ReturnLength)
-            return .success
-        }
-    }
-}

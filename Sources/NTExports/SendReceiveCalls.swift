@@ -11,6 +11,10 @@ private enum MessageCallFlags {
     static let release: ULONG = 0x0001_0000
     static let sync: ULONG = 0x0002_0000
     static let internalReject: ULONG = 0x0100_0000
+    /// The call counts for AlpcWaitForPortReferences.
+    static let trackReferences: ULONG = 0x0004_0000
+    /// APCs may end the wait: `USER_APC`.
+    static let waitAlertable: ULONG = 0x0020_0000
 }
 
 /// Sends, receives, or both.
@@ -21,7 +25,8 @@ private enum MessageCallFlags {
 /// Statuses, in the order of the checks: `INVALID_PARAMETER_2` (sync without a message, with release, or the internal bit),
 /// `LPC_RECEIVE_BUFFER_EXPECTED` (sync without a buffer), `ACCESS_VIOLATION`, `INVALID_PARAMETER` (lengths), `INVALID_HANDLE`,
 /// `OBJECT_TYPE_MISMATCH`, then those of sending and receiving; `TIMEOUT` is a success. `BUFFER_TOO_SMALL` leaves the message queued
-/// and writes the length needed.
+/// and writes the length needed. `ALPC_CHECK_COMPLETION_LIST`: the port has a completion list, and that holds something ([D]). `USER_APC`: an
+/// alertable wait (0x200000) was ended; a request that went out stays in flight (section 17, point 24).
 /// Source: behaviour reference 8.5 ([W] OVMM, RLI-T, CSK, PFW, SDKT; disputed points 1, 4, 6, 7).
 @c @implementation
 public func NtAlpcSendWaitReceivePort(
@@ -30,6 +35,14 @@ public func NtAlpcSendWaitReceivePort(
     _ Timeout: PLARGE_INTEGER?
 ) -> NTSTATUS {
     statusBoundary("NtAlpcSendWaitReceivePort") { () throws(NTStatus) -> NTStatus in
+        if Flags & MessageCallFlags.trackReferences != 0 && !ALPCPort.isTracking {
+            return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
+                port.tracking {
+                    NTStatus(rawValue: NtAlpcSendWaitReceivePort(PortHandle, Flags, SendMessage, SendMessageAttributes, ReceiveMessage, BufferLength,
+                                                                 ReceiveMessageAttributes, Timeout))
+                }
+            }
+        }
         let isSync = Flags & MessageCallFlags.sync != 0
         if isSync && (SendMessage == nil || Flags & MessageCallFlags.release != 0) { throw .invalidParameter2 }
         if Flags & MessageCallFlags.internalReject != 0 && SendMessage != nil { throw .invalidParameter2 }
@@ -44,7 +57,7 @@ public func NtAlpcSendWaitReceivePort(
         guard let SendMessage else {
             guard ReceiveMessage != nil else { throw .invalidParameter }
             return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
-                try receive(port, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
+                try receive(port, Flags, ReceiveMessage, BufferLength, ReceiveMessageAttributes, capacity, deadline)
             }
         }
         let call = MessageCall(flags: Flags, send: SendMessage, receive: ReceiveMessage, length: BufferLength, attributes: ReceiveMessageAttributes,
@@ -73,7 +86,7 @@ private struct MessageCall {
     @inline(__always)
     func send(_ message: borrowing OutgoingMessage, _ port: ALPCPort) throws(NTStatus) -> NTStatus {
         if message.header.messageID & MessageCall.reserveTag != 0 { return try sendReserved(copy message, port) }
-        if isSync { return try exchange(port, message, receive, length, attributes, capacity, deadline) }
+        if isSync { return try exchange(port, flags, message, receive, length, attributes, capacity, deadline) }
         if message.header.messageID == 0 {
             // A new message must not pretend to be a reply ([W] SDKT).
             guard message.header.type & 0xFF != HeaderType.reply else { throw .lpcRequestsNotAllowed }
@@ -83,7 +96,7 @@ private struct MessageCall {
             try port.answer(message, release: isRelease)
         }
         guard receive != nil else { return .success }
-        return try NTExports.receive(port, receive, length, attributes, capacity, deadline)
+        return try NTExports.receive(port, flags, receive, length, attributes, capacity, deadline)
     }
 
     /// The same with attributes.
@@ -116,11 +129,11 @@ private struct MessageCall {
         var message = given
         message.header.messageID = 0
         message.reserve = Unmanaged.passUnretained(use)
-        if isSync { return try exchange(port, message, receive, length, attributes, capacity, deadline) }
+        if isSync { return try exchange(port, flags, message, receive, length, attributes, capacity, deadline) }
         let id = try port.post(message, datagram: isRelease)
         try CallerMemory.write(id, to: UnsafeMutableRawPointer(send) + 24)
         guard receive != nil else { return .success }
-        return try NTExports.receive(port, receive, length, attributes, capacity, deadline)
+        return try NTExports.receive(port, flags, receive, length, attributes, capacity, deadline)
     }
 }
 
@@ -169,10 +182,16 @@ private final class Attachment {
     }
 }
 
-private func receive(_ port: ALPCPort, _ buffer: PPORT_MESSAGE?, _ length: PSIZE_T?, _ attributes: PALPC_MESSAGE_ATTRIBUTES?,
+private func receive(_ port: ALPCPort, _ flags: ULONG, _ buffer: PPORT_MESSAGE?, _ length: PSIZE_T?, _ attributes: PALPC_MESSAGE_ATTRIBUTES?,
                      _ capacity: Int, _ deadline: Deadline) throws(NTStatus) -> NTStatus {
     var delivery = Delivery()
-    switch port.receive(capacity: capacity, deadline: port.isWaitable ? .immediate : deadline, into: &delivery) {
+    let outcome: ReceiveOutcome
+    if flags & MessageCallFlags.waitAlertable != 0 && !port.isWaitable {
+        outcome = try port.receiveAlertably(capacity: capacity, deadline: deadline, into: &delivery)
+    } else {
+        outcome = port.receive(capacity: capacity, deadline: port.isWaitable ? .immediate : deadline, into: &delivery)
+    }
+    switch outcome {
     case .message:
         do throws(NTStatus) {
             try MessageCapture.write(delivery, to: buffer)
@@ -192,20 +211,24 @@ private func receive(_ port: ALPCPort, _ buffer: PPORT_MESSAGE?, _ length: PSIZE
     case .closed: throw .portClosed
     case .disconnected: throw port.isWaitable ? .unsuccessful : .portDisconnected
     case .refused: throw .portConnectionRefused
+    case .listed: return .alpcCheckCompletionList
+    case .alerted: return .userApc
     }
 }
 
 /// A synchronous request, or an answer that waits for the next hop.
 @inline(__always)
-private func exchange(_ port: ALPCPort, _ message: borrowing OutgoingMessage, _ buffer: PPORT_MESSAGE?, _ length: PSIZE_T?,
+private func exchange(_ port: ALPCPort, _ flags: ULONG, _ message: borrowing OutgoingMessage, _ buffer: PPORT_MESSAGE?, _ length: PSIZE_T?,
                       _ attributes: PALPC_MESSAGE_ATTRIBUTES?, _ capacity: Int, _ deadline: Deadline) throws(NTStatus) -> NTStatus {
     var delivery = Delivery()
     let outcome: ReceiveOutcome
     if message.header.messageID == 0 {
         guard message.header.type & 0xFF != HeaderType.reply else { throw .lpcRequestsNotAllowed }
-        outcome = try port.request(message, capacity: capacity, deadline: deadline, into: &delivery)
+        outcome = flags & MessageCallFlags.waitAlertable == 0 ? try port.request(message, capacity: capacity, deadline: deadline, into: &delivery)
+            : try port.requestAlertably(message, capacity: capacity, deadline: deadline, into: &delivery)
     } else {
-        outcome = try port.answerAndWait(message, capacity: capacity, deadline: deadline, into: &delivery)
+        outcome = flags & MessageCallFlags.waitAlertable == 0 ? try port.answerAndWait(message, capacity: capacity, deadline: deadline, into: &delivery)
+            : try port.answerAndWaitAlertably(message, capacity: capacity, deadline: deadline, into: &delivery)
     }
     switch outcome {
     case .message:
@@ -229,5 +252,7 @@ private func exchange(_ port: ALPCPort, _ message: borrowing OutgoingMessage, _ 
     case .closed: throw .portClosed
     case .disconnected: throw .portDisconnected
     case .refused: throw .portConnectionRefused
+    case .listed: return .alpcCheckCompletionList
+    case .alerted: return .userApc
     }
 }

@@ -175,8 +175,7 @@ public enum Host {
         var found = CLIENT_ID()
         table.pointee.QueryClientId!(&found)
         let thread = ntlpc_thread_current()
-        thread.pointee.nt_process = UInt64(UInt(bitPattern: found.UniqueProcess))
-        thread.pointee.nt_thread = UInt64(UInt(bitPattern: found.UniqueThread))
+        ntlpc_thread_set_ids(thread, UInt64(UInt(bitPattern: found.UniqueProcess)), UInt64(UInt(bitPattern: found.UniqueThread)))
         if thread.pointee.registered == 0 { ntlpc_thread_register() }
     }
 

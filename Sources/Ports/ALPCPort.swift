@@ -42,7 +42,11 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
 
     let role: Role
     let queues: PortQueues
-    public let traits: PortTraits
+    /// What it was made with, or has been told since (AlpcPortInformation).
+    public var traits: PortTraits { sharedTraits.value }
+    let sharedTraits: SharedTraits
+    /// Calls in progress that want to be counted.
+    let references = PortReferences()
     public let isWaitable: Bool
     let connection: Connection?
     /// The same, for the paths that do no reference counting: the port keeps it alive.
@@ -58,11 +62,14 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
     private let fullName: String?
     private let madeResources = FutexLock<PortResources?>(nil)
     private let disconnectedFlag = Atomic<Bool>(false)
+    /// Both guarded by the lock of the queues: the last handle is closed; a completion port or pool is told of messages.
+    var hasEnded = false
+    var isAssociated = false
 
     init(_ role: Role, queues: PortQueues, traits: PortTraits, name: String? = nil) {
         self.role = role
         self.queues = queues
-        self.traits = traits
+        if case .connection(let port) = role { sharedTraits = port.sharedTraits } else { sharedTraits = SharedTraits(traits) }
         fullName = name
         switch role {
         case .server(let connection), .client(let connection, _): self.connection = connection
@@ -107,7 +114,9 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
 
     public override func lastHandleClosed() {
         Trace.note(.ports, "closed: \(describe())")
-        queues.stopPump(for: self)
+        if isWaitable { queues.stopSignaling(self) }
+        if isPumping.exchange(false, ordering: .acquiringAndReleasing) { queues.endPumping() }
+        endAnnouncing()
         switch role {
         case .connection(let port): PortRundown.closeConnectionPort(port)
         case .server(let connection): PortRundown.closeServerPort(connection, queues)
@@ -144,17 +153,22 @@ public final class ALPCPort: KernelObject, @unchecked Sendable {
 
     /// Makes the handle's state follow the queue from now on.
     func beginSignaling() throws(NTStatus) {
-        guard traits.isWaitable else { return }
-        let watcher = try PortProcess.current().watcher
-        try queues.startPump(watcher, for: self)
-        queues.pump()
+        guard isWaitable else { return }
+        try queues.startSignaling(self)
     }
 
     /// Has the watcher take in what comes while nobody receives: somebody waits for the end of a message otherwise.
     func keepPumping() throws(NTStatus) {
-        let watcher = try PortProcess.current().watcher
-        try queues.startPump(watcher, for: self)
+        guard !isPumping.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        do throws(NTStatus) {
+            try queues.beginPumping()
+        } catch {
+            isPumping.store(false, ordering: .releasing)
+            throw error
+        }
     }
+
+    private let isPumping = Atomic<Bool>(false)
 
     /// Marks the port as disconnected by its own process.
     /// - Throws: `portDisconnected` the second time ([W] SOG).

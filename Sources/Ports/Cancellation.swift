@@ -152,7 +152,7 @@ extension QueueState {
     }
 
     /// Puts a message into the table of its link. One of the same id whose sender has let it go makes room: ids come round.
-    mutating func list(_ record: MessagePointer, _ entry: LinkEntry) -> Bool {
+    mutating func enlist(_ record: MessagePointer, _ entry: LinkEntry) -> Bool {
         if entry.table.insert(record) { return true }
         guard let old = entry.table.find(record.pointee.header.messageID),
               old.pointee.state == .cancelled || old.pointee.state == .away, !old.pointee.isReserved else { return false }
@@ -251,7 +251,7 @@ extension QueueState {
             record.pointee.header.messageID = id
             record.pointee.connection = connection
             record.pointee.state = .held
-            if list(record, connection.entry) { markCancelled(record) } else { pool.release(record) }
+            if enlist(record, connection.entry) { markCancelled(record) } else { pool.release(record) }
         }
     }
 

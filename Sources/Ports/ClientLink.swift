@@ -13,14 +13,17 @@ final class ClientLink: @unchecked Sendable {
     let entry: LinkEntry
     let queues = PortQueues(server: false)
     private let path: String
+    /// The connection port's NT name, as whoever opened the link spelled it.
+    let portName: String
     private let process: PortProcess
     /// Ports and connects under way that use it. Guarded by the process's lock.
     private var users = 1
 
-    private init(_ link: Link, path: String, process: PortProcess) {
+    private init(_ link: Link, to place: NamespacePlace, process: PortProcess) {
         entry = LinkEntry(link)
         entry.ntProcess = link.greeting.nt_process
-        self.path = path
+        path = place.path
+        portName = place.name
         self.process = process
     }
 
@@ -44,7 +47,7 @@ final class ClientLink: @unchecked Sendable {
         }
         guard !ObjectNamespace.isOtherObject(place) else { throw .objectTypeMismatch }
         let link = try meet(place, deadline: deadline, accept: accept)
-        let made = ClientLink(link, path: place.path, process: process)
+        let made = ClientLink(link, to: place, process: process)
         // Two threads may have met the server at once: each keeps its own link, the later one is found by others.
         do throws(Errno) {
             made.entry.watchKey = try process.watcher.add(link.control, LinkWatch(made.entry, made.queues))

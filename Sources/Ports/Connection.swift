@@ -36,8 +36,13 @@ final class Connection: @unchecked Sendable {
     let isLegacy: Bool
     /// Handed back with each message of this client ([W] OVMM, PFW).
     var portContext: UInt64 = 0
-    /// Flags and message limit of the peer's port attributes.
-    var peerFlags: UInt32
+    /// Flags of the peer's port attributes, which the peer may change at any time. ORDER: relaxed: a flag stands for nothing but itself.
+    private let peerFlagsWord: Atomic<UInt32>
+    var peerFlags: UInt32 {
+        get { peerFlagsWord.load(ordering: .relaxed) }
+        set { peerFlagsWord.store(newValue, ordering: .relaxed) }
+    }
+    /// Message limit of the peer's port attributes.
     var peerLimit: UInt32
     /// Object types that the peer takes in handle attributes.
     var peerTypes: UInt32 = 0
@@ -47,6 +52,11 @@ final class Connection: @unchecked Sendable {
     var portAllowsImpersonation = false
     /// Static tracking: the client's token when it was accepted.
     var staticToken: TokenIDs?
+    /// Who is told of messages of this connection: the association of this side's own port.
+    var announcer: (any MessageAnnouncer)?
+    /// Blocked receivers of this connection's messages, and messages that they will take.
+    var waiting = 0
+    var promised = 0
     /// The request: its id, and where the client waits.
     var requestID: UInt32 = 0
     var requestSlot = WireLayout.noSlot
@@ -83,7 +93,7 @@ final class Connection: @unchecked Sendable {
         self.number = number
         stateWord = Atomic(state.rawValue)
         self.isLegacy = isLegacy
-        self.peerFlags = peerFlags
+        peerFlagsWord = Atomic(peerFlags)
         self.peerLimit = peerLimit
     }
 

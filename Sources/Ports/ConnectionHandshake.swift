@@ -210,9 +210,9 @@ extension ALPCPort {
         thread.pointee.call_turn = slot.turn
         thread.pointee.call_id = id
         thread.pointee.call_connection = connection.number
-        thread.pointee.call = Unmanaged.passUnretained(connection).toOpaque()
+        ntlpc_thread_set_call(thread, Unmanaged.passUnretained(connection).toOpaque())
         let outcome = link.slots.wait(slot.slot, turn: slot.turn, deadline: deadline.nanoseconds)
-        thread.pointee.call = nil
+        ntlpc_thread_set_call(thread, nil)
         switch outcome {
         case .timedOut:
             ALPCPort.giveUp(link, connection: connection.number, id: id, slot: slot.slot)

@@ -12,7 +12,8 @@ import Transport
 /// The server's end of a name.
 final class ConnectionPort: LinkAcceptor, @unchecked Sendable {
     let queues = PortQueues(server: true)
-    let traits: PortTraits
+    let sharedTraits: SharedTraits
+    var traits: PortTraits { sharedTraits.value }
     private let descriptor: SecurityDescriptor
     private let watcher: Watcher
     private(set) weak var port: ALPCPort?
@@ -20,7 +21,7 @@ final class ConnectionPort: LinkAcceptor, @unchecked Sendable {
     private(set) var place: NamespacePlace?
 
     private init(traits: PortTraits, descriptor: SecurityDescriptor, watcher: Watcher) {
-        self.traits = traits
+        sharedTraits = SharedTraits(traits)
         self.descriptor = descriptor
         self.watcher = watcher
     }

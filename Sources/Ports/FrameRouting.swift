@@ -57,6 +57,9 @@ extension QueueState {
                 runDown(connection, forget: true)
             }
             return true
+        case FrameKind.terms:
+            entry.closingsSeen &+= 1
+            return takeTerms(frame, payload, entry)
         case FrameKind.threadDied:
             guard frame.length == 8, let connection = entry.connection(frame.connection) else { return frame.length == 8 }
             var header = MessageHeader(frame)
@@ -83,7 +86,7 @@ extension QueueState {
         if record.pointee.header.type & HeaderFlags.continuation != 0 {
             record.pointee.slot = frame.slot
             record.pointee.turn = frame.turn
-            guard list(record, entry) else {
+            guard enlist(record, entry) else {
                 discard(record)
                 return false
             }
@@ -159,7 +162,7 @@ extension QueueState {
         record.pointee.slot = frame.slot
         record.pointee.turn = frame.turn
         record.pointee.isLegacy = legacy
-        guard list(record, entry) else {
+        guard enlist(record, entry) else {
             discard(record)
             return false
         }
@@ -228,7 +231,7 @@ extension QueueState {
     mutating func takeFromServer(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ entry: LinkEntry) -> Bool {
         guard Int(frame.length) <= MessageHeader.largestPayload + MemoryLayout<ntlpc_accepted>.size else { return false }
         switch frame.kind {
-        case FrameKind.close, FrameKind.accepted, FrameKind.refused, FrameKind.cancel: entry.closingsSeen &+= 1
+        case FrameKind.close, FrameKind.accepted, FrameKind.refused, FrameKind.cancel, FrameKind.terms: entry.closingsSeen &+= 1
         default: break
         }
         // A connection that is closed here, and the server does not know yet.
@@ -249,11 +252,16 @@ extension QueueState {
             takeAccepted(frame, payload, connection)
             return true
         case FrameKind.refused:
-            if connection.state == .requested { connection.state = .refused }
+            if connection.state == .requested {
+                connection.state = .refused
+                announceEnd(of: connection)
+            }
             return true
         case FrameKind.close:
             serverLeft(connection)
             return true
+        case FrameKind.terms:
+            return takeTerms(frame, payload, entry)
         default:
             return false
         }
@@ -264,7 +272,7 @@ extension QueueState {
         guard admit(&header, count: Int(frame.length), flags: frame.flags, connection.core) else { return false }
         let record = enqueue(header, payload, connection: connection)
         record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
-        if record.pointee.header.type & HeaderFlags.continuation != 0 && !list(record, connection.entry) {
+        if record.pointee.header.type & HeaderFlags.continuation != 0 && !enlist(record, connection.entry) {
             discard(record)
             return false
         }
@@ -288,7 +296,7 @@ extension QueueState {
         // The message lives until its last answer is received.
         record.pointee.keep(waiting.reserve.map { Unmanaged.passUnretained($0) })
         if release { expected.removeValue(forKey: sent.messageID) }
-        if record.pointee.header.type & HeaderFlags.continuation != 0 && !list(record, connection.entry) { discard(record) }
+        if record.pointee.header.type & HeaderFlags.continuation != 0 && !enlist(record, connection.entry) { discard(record) }
     }
 
     private mutating func takeAccepted(_ frame: ntlpc_frame, _ payload: UnsafeRawPointer, _ connection: Connection) {
@@ -338,5 +346,6 @@ extension QueueState {
         for held in connection.entry.table.all where held.pointee.connection === connection && held.pointee.state != .queued {
             markCancelled(held)
         }
+        announceEnd(of: connection)
     }
 }

@@ -18,6 +18,17 @@ enum MessageState: UInt8 {
     case cancelled
 }
 
+/// Who has been told that a queued message is there; see CompletionAssociation.swift.
+enum MessageNotice: UInt8 {
+    case none
+    /// A packet was posted, or nobody wants one.
+    case announced
+    /// A blocked receiver of any message will take it.
+    case promised
+    /// A blocked receiver of its connection's messages will take it.
+    case promisedNarrowly
+}
+
 /// One message.
 struct MessageRecord {
     var header = MessageHeader()
@@ -31,6 +42,8 @@ struct MessageRecord {
     var slot = WireLayout.noSlot
     var turn: UInt32 = 0
     var state = MessageState.queued
+    /// Kept by `MessageList`.
+    var notice = MessageNotice.none
     /// Queued for the thread that waits for this very message, and for nobody else.
     var isReserved = false
     /// The table of its link knows it.
@@ -143,6 +156,10 @@ struct MessageList {
     private(set) var count = 0
     /// Of the messages, headers included, as they were when they came.
     private(set) var bytes = 0
+    /// Messages of which nobody has been told, and those that blocked receivers will take.
+    private(set) var unannounced = 0
+    private(set) var promised = 0
+    private(set) var promisedNarrowly = 0
 
     @inline(__always)
     var isEmpty: Bool { first == nil }
@@ -154,7 +171,28 @@ struct MessageList {
         count += 1
     }
 
+    /// Says who has been told of a message in the list.
+    mutating func note(_ notice: MessageNotice, of record: MessagePointer) {
+        tally(record, -1)
+        record.pointee.notice = notice
+        tally(record, 1)
+    }
+
+    @inline(__always)
+    private mutating func tally(_ record: MessagePointer, _ change: Int) {
+        switch record.pointee.notice {
+        case .none: unannounced += change
+        case .announced: break
+        case .promised: promised += change
+        case .promisedNarrowly:
+            promisedNarrowly += change
+            record.pointee.reference?._withUnsafeGuaranteedRef { $0.promised += change }
+        }
+    }
+
     mutating func append(_ record: MessagePointer) {
+        record.pointee.notice = .none
+        unannounced += 1
         record.pointee.previous = last
         record.pointee.next = nil
         if let last { last.pointee.next = record } else { first = record }
@@ -164,6 +202,8 @@ struct MessageList {
 
     /// Puts a message back where it was taken from.
     mutating func prepend(_ record: MessagePointer) {
+        record.pointee.notice = .none
+        unannounced += 1
         record.pointee.previous = nil
         record.pointee.next = first
         if let first { first.pointee.previous = record } else { last = record }
@@ -172,6 +212,7 @@ struct MessageList {
     }
 
     mutating func remove(_ record: MessagePointer) {
+        tally(record, -1)
         if let previous = record.pointee.previous { previous.pointee.next = record.pointee.next } else { first = record.pointee.next }
         if let next = record.pointee.next { next.pointee.previous = record.pointee.previous } else { last = record.pointee.previous }
         record.pointee.previous = nil

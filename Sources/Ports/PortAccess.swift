@@ -40,6 +40,9 @@ enum PortAccess {
         do throws(NTStatus) { return [try SID(bytes)] } catch { return [] }
     }
 
+    /// The same for this process's own ports.
+    static func isOwnProcess(_ required: SID) -> Bool { UnixIdentity.matchesUser(required, uid: geteuid()) }
+
     /// NtAlpcConnectPortEx: the descriptor must grant PORT_CONNECT to the server's user.
     static func isServer(_ peer: PeerCredentials, grantedBy descriptor: [UInt8]) throws(NTStatus) -> Bool {
         grants(try SecurityDescriptor(selfRelative: descriptor), UnixIdentity(uid: peer.uid, gids: [peer.gid], alsoKnownAs: hostNames(uid: peer.uid)))

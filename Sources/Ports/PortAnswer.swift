@@ -83,6 +83,18 @@ extension ALPCPort {
         return try awaitAnswer(id, route.connection.takeUnretainedValue(), capacity: capacity, deadline: deadline, into: &delivery)
     }
 
+    /// Answers without release; the answer to that is reserved for this thread. The connection is retained.
+    func answerReserved(_ message: borrowing OutgoingMessage) throws(NTStatus) -> Unmanaged<Connection> {
+        let route = try take(message, release: false, reserved: true)
+        do throws(NTStatus) {
+            try deliver(message, route, release: false)
+        } catch {
+            route.connection.release()
+            throw error
+        }
+        return route.connection
+    }
+
     /// Finds the message and takes the right to answer it.
     @inline(__always)
     private func take(_ message: borrowing OutgoingMessage, release: Bool, reserved: Bool) throws(NTStatus) -> Route {

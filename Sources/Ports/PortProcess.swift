@@ -42,6 +42,7 @@ final class PortProcess: @unchecked Sendable {
             PortProcess.instance = FutexLock(nil)
             LinkNumbers.forgetAll()
             PortViews.forgetAll()
+            CompletionLists.forgetAll()
         }
     }()
 }

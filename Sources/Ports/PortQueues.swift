@@ -18,6 +18,7 @@
 import CLinuxShims
 import CWireFormat
 import LinuxSystem
+import NTObjects
 import NTTypes
 import Synchronization
 import Tracing
@@ -87,15 +88,28 @@ public enum ReceiveOutcome: Sendable {
     /// Nothing is queued and nothing will come: the peer is gone.
     case disconnected
     case refused
+    /// The port has a completion list, and that holds something.
+    case listed
+    /// An alertable wait was ended by an APC.
+    case alerted
 }
 
 /// A thread that sleeps on a word of its own.
 final class ParkedReceiver: @unchecked Sendable {
     let filter: ReceiveFilter
     let word = Atomic<UInt32>(0)
-    init(_ filter: ReceiveFilter) { self.filter = filter }
+    /// An alertable wait sleeps in the host, on this.
+    let handle: WaitingHandle?
+    /// Whose it is; only to be compared.
+    let thread = ntlpc_thread_current()
+
+    init(_ filter: ReceiveFilter, handle: WaitingHandle? = nil) {
+        self.filter = filter
+        self.handle = handle
+    }
 
     func signal() {
+        if let handle { return handle.signal() }
         // ORDER: release. Pairs with the acquire load in `PortQueues.park`.
         word.store(1, ordering: .releasing)
         Futex.wake(futexAddress(of: word), shared: false)
@@ -111,9 +125,15 @@ struct Aftermath {
     /// Links whose control socket brought more than the parcel that was looked for.
     var news: [LinkEntry] = []
     var frees: [UnsafeMutableRawPointer] = []
+    /// One for each message that is to be announced.
+    var packets: [any MessageAnnouncer] = []
+    /// Messages wait for the completion list.
+    var feeds = false
 
     @inline(__always)
-    var isEmpty: Bool { !nudge && wakes.isEmpty && statuses.isEmpty && breaks.isEmpty && news.isEmpty && frees.isEmpty }
+    var isEmpty: Bool {
+        !nudge && !feeds && wakes.isEmpty && statuses.isEmpty && breaks.isEmpty && news.isEmpty && frees.isEmpty && packets.isEmpty
+    }
 }
 
 extension Deadline {
@@ -130,6 +150,8 @@ final class PortQueues: @unchecked Sendable {
     static let hotLimit = 4
     let lock: FutexLock<QueueState>
     let isServer: Bool
+    /// A completion list is or was registered. ORDER: relaxed: whoever must not miss it changes under the lock.
+    let hasList = Atomic<Bool>(false)
 
     init(server: Bool) {
         isServer = server
@@ -172,6 +194,8 @@ final class PortQueues: @unchecked Sendable {
         if aftermath.nudge { nudge() }
         for memory in aftermath.frees { StagingMemory.free(memory) }
         for entry in aftermath.news { LinkWatch(entry, self).readControl() }
+        for announcer in aftermath.packets { announcer.announce() }
+        if aftermath.feeds, let list = lock.withLock({ $0.list }) { list.feed(from: self) }
         for entry in aftermath.breaks { PortRundown.linkBroke(entry, of: self) }
         updateSignals()
     }
@@ -208,16 +232,21 @@ final class PortQueues: @unchecked Sendable {
                                first: consuming QueueState.TakeOutcome, into delivery: inout Delivery) -> ReceiveOutcome {
         var outcome = consume first
         var hasSpun = false
+        var isWaiting = false
         while true {
             guard case .timedOut = outcome.result else {
-                if !outcome.isClean { leave() }
+                if !outcome.isClean || isWaiting { leave(isWaiting ? filter : nil) }
                 return outcome.result
+            }
+            if hasList.load(ordering: .relaxed), let result = lookIntoList(filter, capacity: capacity, into: &delivery) {
+                leave(isWaiting ? filter : nil)
+                return result
             }
             if deadline.isPoll {
                 let hasNews = lock.withLock { $0.heatNews() }
                 if hasNews { outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) } }
                 if case .timedOut = outcome.result {
-                    leave()
+                    leave(nil)
                     return .timedOut
                 }
                 continue
@@ -231,17 +260,18 @@ final class PortQueues: @unchecked Sendable {
             }
             outcome.watched = nil
             if deadline.hasPassed {
-                leave()
+                leave(isWaiting ? filter : nil)
                 return .timedOut
             }
-            outcome = sleep(filter, capacity: capacity, deadline: deadline, staging: staging, into: &delivery)
+            outcome = sleep(filter, capacity: capacity, deadline: deadline, staging: staging, &isWaiting, into: &delivery)
             if Spin.isEndless { hasSpun = false }
         }
     }
 
-    /// Hands over to those who stay.
-    private func leave() {
+    /// Hands over to those who stay. `waited`: what a receiver took that was counted as waiting.
+    func leave(_ waited: ReceiveFilter?) {
         perform(lock.withLock { state in
+            if let waited { state.endWaiting(waited) }
             state.handOver(leaving: true)
             return state.takeAftermath()
         })
@@ -276,12 +306,19 @@ final class PortQueues: @unchecked Sendable {
 
     /// Sleeps until something happens or `deadline` passes, and takes what is there then.
     private func sleep(_ filter: ReceiveFilter, capacity: Int, deadline: Deadline, staging: UnsafeMutableRawPointer,
-                       into delivery: inout Delivery) -> QueueState.TakeOutcome {
+                       _ isWaiting: inout Bool, into delivery: inout Delivery) -> QueueState.TakeOutcome {
         var after = Aftermath()
         let bed: Bed = lock.withLock { state in
-            defer { after = state.takeAftermath() }
+            defer {
+                state.announce()
+                after = state.takeAftermath()
+            }
             guard let bells = state.listen() else { return .none }
             if state.mustLook(filter) { return .none }
+            if !isWaiting {
+                state.beginWaiting(filter, in: self)
+                isWaiting = true
+            }
             if filter.isNarrow && state.epollSleepers > 0 {
                 let parked = ParkedReceiver(filter)
                 state.parked.append(parked)
@@ -289,9 +326,12 @@ final class PortQueues: @unchecked Sendable {
             }
             state.epollSleepers += 1
             if !filter.isNarrow { state.broadSleepers += 1 }
+            ntlpc_thread_current().pointee.waiting_asleep |= NTLPC_ASLEEP_IN_EPOLL | (filter.isNarrow ? 0 : NTLPC_ASLEEP_FOR_ANY)
             return .epoll(bells)
         }
         perform(after)
+        // What came into a completion list after this thread was counted asleep wakes it; what came before is seen here.
+        let deadline = hasList.load(ordering: .relaxed) && filter.answerTo == 0 && listHasMessages ? Deadline.at(1) : deadline
         switch bed {
         case .none:
             return lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) }
@@ -302,7 +342,7 @@ final class PortQueues: @unchecked Sendable {
             }
             return lock.withLock { state in
                 state.parked.removeAll { $0 === parked }
-                return state.takeNext(filter, capacity: capacity, staging: staging, into: &delivery)
+                return state.wakeUp(filter, capacity: capacity, staging: staging, &isWaiting, into: &delivery)
             }
         case .epoll(let bells):
             return withUnsafeTemporaryAllocation(of: ntlpc_ready.self, capacity: Int(NTLPC_EPOLL_BATCH)) { ready in
@@ -315,8 +355,9 @@ final class PortQueues: @unchecked Sendable {
                 return lock.withLock { state in
                     state.epollSleepers -= 1
                     if !filter.isNarrow { state.broadSleepers -= 1 }
+                    ntlpc_thread_current().pointee.waiting_asleep &= NTLPC_ASLEEP_FOR_ANSWER
                     for event in ready[0..<count] where event.key != Self.nudgeKey { state.heat(event.key) }
-                    return state.takeNext(filter, capacity: capacity, staging: staging, into: &delivery)
+                    return state.wakeUp(filter, capacity: capacity, staging: staging, &isWaiting, into: &delivery)
                 }
             }
         }
@@ -340,7 +381,7 @@ final class PortQueues: @unchecked Sendable {
     /// Makes the handle state of every waitable port say whether something is queued for it. One thread at a time, so that the
     /// last state wins.
     func updateSignals() {
-        // ORDER: acquire. Pairs with the release store in `startPump`.
+        // ORDER: acquire. Pairs with the release store in `startSignaling`.
         guard hasWaitablePorts.load(ordering: .acquiring) else { return }
         signalLock.lock()
         defer { signalLock.unlock() }
@@ -352,40 +393,61 @@ final class PortQueues: @unchecked Sendable {
 
     /// Some port of these queues can be waited on.
     private let hasWaitablePorts = Atomic<Bool>(false)
-    /// The watcher's interest in the bells; there while a port can be waited on.
-    private let pumping = FutexLock<(key: UInt64, epoll: Descriptor, watcher: Watcher)?>(nil)
+    /// The watcher's interest in the bells, and how many want it: waitable ports, associations, a completion list, alertable
+    /// waits. Before the lock of the queues.
+    private let pumping = FutexLock<(reasons: Int, key: UInt64, epoll: Descriptor, watcher: Watcher)?>(nil)
 
-    /// Makes the handle state of `port` follow the queue: from now on the watcher empties the rings when nobody receives.
-    func startPump(_ watcher: Watcher, for port: ALPCPort) throws(NTStatus) {
-        hasWaitablePorts.store(true, ordering: .releasing)
-        let bells = change { state -> Bells? in
-            state.waitablePorts.removeAll { $0.port == nil }
-            state.waitablePorts.append(WaitablePort(port: port))
-            return state.listen()
-        }
-        guard let bells else { throw .insufficientResources }
+    /// From now on the watcher empties the rings when nobody receives.
+    /// - Throws: `insufficientResources` when no descriptor is left.
+    func beginPumping() throws(NTStatus) {
+        let watcher = try PortProcess.current().watcher
         try pumping.withLock { (pumping) throws(NTStatus) in
-            guard pumping == nil else { return }
+            if pumping != nil {
+                pumping!.reasons += 1
+                return
+            }
+            guard let bells = lock.withLock({ $0.listen() }) else { throw .insufficientResources }
             do throws(Errno) {
-                pumping = (try watcher.add(bells.epoll, PortPump(self)), bells.epoll, watcher)
+                pumping = (1, try watcher.add(bells.epoll, PortPump(self)), bells.epoll, watcher)
             } catch {
                 throw NTStatus(error)
             }
+            lock.withLock { $0.isPumped = true }
+        }
+        // What came before the watcher looked.
+        pump()
+    }
+
+    func endPumping() {
+        let ended = pumping.withLock { pumping -> (key: UInt64, epoll: Descriptor, watcher: Watcher)? in
+            guard let current = pumping else { return nil }
+            pumping!.reasons -= 1
+            guard current.reasons == 1 else { return nil }
+            pumping = nil
+            lock.withLock { $0.isPumped = false }
+            return (current.key, current.epoll, current.watcher)
+        }
+        if let ended { ended.watcher.remove(ended.epoll, key: ended.key) }
+    }
+
+    /// Makes the handle state of `port` follow the queue.
+    func startSignaling(_ port: ALPCPort) throws(NTStatus) {
+        try beginPumping()
+        hasWaitablePorts.store(true, ordering: .releasing)
+        change { state in
+            state.waitablePorts.removeAll { $0.port == nil }
+            state.waitablePorts.append(WaitablePort(port: port))
         }
     }
 
-    /// The last handle of `port` is closed. The last waitable port ends the watcher's interest.
-    func stopPump(for port: ALPCPort) {
-        let isLast = lock.withLock { state in
-            state.waitablePorts.removeAll { $0.port == nil || $0.port === port }
-            return state.waitablePorts.isEmpty
+    /// The last handle of `port` is closed.
+    func stopSignaling(_ port: ALPCPort) {
+        let found = lock.withLock { state -> Bool in
+            let before = state.waitablePorts.count
+            state.waitablePorts.removeAll { $0.port === port }
+            return state.waitablePorts.count < before
         }
-        guard isLast, let ended = pumping.withLock({ pumping in
-            let ended = pumping
-            pumping = nil
-            return ended
-        }) else { return }
-        ended.watcher.remove(ended.epoll, key: ended.key)
+        if found { endPumping() }
     }
 
     private let signalLock = FutexMutex()

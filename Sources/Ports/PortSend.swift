@@ -154,14 +154,14 @@ extension ALPCPort {
         thread.pointee.call_turn = turn
         thread.pointee.call_id = header.messageID
         thread.pointee.call_connection = number
-        thread.pointee.call = connection.toOpaque()
+        ntlpc_thread_set_call(thread, connection.toOpaque())
         #if !arch(x86_64)
         atomicMemoryFence(ordering: .sequentiallyConsistent)    // on x86-64 the exchanges of the ring's lock have done it
         #endif
         // The connection ended between the check of the route and the claim of the slot: nobody else would wake this thread.
         if connection._withUnsafeGuaranteedRef({ $0.state }) != .open { core.pointee.slots.interruptOwn(slot, .disconnected) }
         let outcome = core.pointee.slots.wait(slot, turn: turn, deadline: until)
-        thread.pointee.call = nil
+        ntlpc_thread_set_call(thread, nil)
         if mayHaveEntries { closeEntries(header.messageID, isAlive: true) }
         defer { if mayHaveEntries && delivery.record == nil { closeEntries(header.messageID, isAlive: false) } }
         guard case .reply = outcome else { return try unanswered(outcome, slot, header.messageID, isLegacy: message.isLegacy) }
@@ -276,7 +276,7 @@ extension ALPCPort {
 
     /// The caller stops waiting: the server learns it, and the slot rests until it has.
     static func giveUp(_ link: Link, connection: UInt32, id: UInt32, slot: Int) {
-        link.slots.abandon(slot)
+        if slot != Int(WireLayout.noSlot) { link.slots.abandon(slot) }
         giveUp(link, connection: connection, id: id, reason: 0)
     }
 
@@ -324,7 +324,7 @@ extension ALPCPort {
                 if fits { state.pool.release(record) }
                 return nil
             }
-            if !state.list(record, connection.entry) {
+            if !state.enlist(record, connection.entry) {
                 if fits { state.pool.release(record) }
                 return nil
             }
@@ -407,11 +407,19 @@ extension ALPCPort {
     /// The server asks its client and waits; the answer comes through the queue, reserved for this thread.
     private func ask(_ message: borrowing OutgoingMessage, _ connection: Connection, capacity: Int, deadline: Deadline,
                      into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {
-        guard connection.peerFlags & PortTraits.allowRequests != 0 else { throw .lpcRequestsNotAllowed }
+        let id = try sendReserved(message).id
+        return try awaitAnswer(id, connection, capacity: capacity, deadline: deadline, into: &delivery)
+    }
+
+    /// Sends a request whose answer comes through the queue, reserved for this thread.
+    func sendReserved(_ message: borrowing OutgoingMessage) throws(NTStatus) -> (id: UInt32, connection: Connection) {
+        let reserve = message.reserve
+        let connection = try route(message.header.totalLength, reserve: reserve).takeUnretainedValue()
+        guard !isServerPort || connection.peerFlags & PortTraits.allowRequests != 0 else { throw .lpcRequestsNotAllowed }
         var header = message.header
-        let context = message.messageContext, reserve = message.reserve
+        let context = message.messageContext
         header.messageID = try queues.lock.withLock { (state) throws(NTStatus) -> UInt32 in
-            let id = try state.newID(connection, isServer: true)
+            let id = try state.newID(connection, isServer: isServerPort)
             try state.addAway(id, connection, reserved: true, context: context, reserve: reserve)
             return id
         }
@@ -433,7 +441,7 @@ extension ALPCPort {
             queues.change { $0.forget(header.messageID, connection) }
             throw status
         }
-        return try awaitAnswer(header.messageID, connection, capacity: capacity, deadline: deadline, into: &delivery)
+        return (header.messageID, connection)
     }
 
     /// Waits for the answer to a message that this side sent with a reserved record.
@@ -449,7 +457,7 @@ extension ALPCPort {
             return .timedOut
         case .closed: throw .portClosed
         case .disconnected, .refused: throw .messageLost
-        case .message, .tooShort: return outcome
+        case .message, .tooShort, .listed, .alerted: return outcome
         }
     }
 }
@@ -461,7 +469,7 @@ extension QueueState {
         for _ in 0..<MessageID.firstAsynchronous {
             nextNumber = (nextNumber &+ 1) & (MessageID.firstAsynchronous - 1)
             let id = MessageID.make(link: link, number: MessageID.firstAsynchronous | nextNumber, server: isServer)
-            if isServer ? connection.entry.table.find(id) == nil : expected[id] == nil { return id }
+            if connection.entry.table.find(id) == nil && (isServer || expected[id] == nil) { return id }
         }
         throw .insufficientResources
     }
@@ -476,7 +484,7 @@ extension QueueState {
         record.pointee.isReserved = reserved
         record.pointee.messageContext = context
         record.pointee.keep(reserve)
-        guard list(record, connection.entry) else {
+        guard enlist(record, connection.entry) else {
             pool.release(record)
             throw .insufficientResources
         }

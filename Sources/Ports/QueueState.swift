@@ -53,9 +53,19 @@ struct QueueState: ~Copyable {
     var expected: [UInt32: ExpectedAnswer] = [:]
     var waitablePorts: [WaitablePort] = []
     var quota = PoolQuota()
-    private var aftermath = Aftermath()
     /// What came with the frame that is being taken in; whoever makes its record takes it over.
     var carried: Attachments?
+    /// The watcher empties the rings when nobody receives.
+    var isPumped = false
+    /// Somebody is told of messages: an association or a completion list exists, so every message goes through the main queue.
+    var announces = false
+    var announcers = 0
+    /// The association of the connection port, or of an unconnected one.
+    var announcer: (any MessageAnnouncer)?
+    /// Blocked receivers of any message; those of one connection's are counted there.
+    var waiting = 0
+    var list: CompletionList?
+    var aftermath = Aftermath()
 
     init(isServer: Bool) { self.isServer = isServer }
 
@@ -81,11 +91,11 @@ struct QueueState: ~Copyable {
     /// Takes the next message for `filter`, straight from a ring where possible; `.timedOut` when there is none now.
     @inline(__always)
     mutating func takeNext(_ filter: ReceiveFilter, capacity: Int, staging: UnsafeMutableRawPointer, into delivery: inout Delivery) -> TakeOutcome {
-        if main.isEmpty && !isClosed && filter.answerTo == 0 {
+        if main.isEmpty && !isClosed && !announces && filter.answerTo == 0 {
             var index = 0
             while index < hot.count {
                 if takeDirectly(hot[index], filter, capacity: capacity, staging: staging, into: &delivery) {
-                    let isClean = sleepers == 0 && waitablePorts.isEmpty && aftermath.isEmpty && hot.count <= PortQueues.hotLimit
+                    let isClean = sleepers == 0 && !isPumped && aftermath.isEmpty && hot.count <= PortQueues.hotLimit
                     return TakeOutcome(result: .message, isClean: isClean, watched: nil)
                 }
                 index += 1
@@ -122,7 +132,7 @@ struct QueueState: ~Copyable {
             record.pointee.turn = consumer.pointee.frame.turn
             record.pointee.state = .held
             record.pointee.isLegacy = flags & FrameFlags.legacy != 0
-            guard hot._withUnsafeGuaranteedRef({ $0.table.insert(record) }) || list(record, hot.takeUnretainedValue()) else {
+            guard hot._withUnsafeGuaranteedRef({ $0.table.insert(record) }) || enlist(record, hot.takeUnretainedValue()) else {
                 pool.release(record)
                 breakLink(hot.takeUnretainedValue())
                 return false
@@ -147,6 +157,8 @@ struct QueueState: ~Copyable {
     private mutating func takeQueued(_ filter: ReceiveFilter, capacity: Int, into delivery: inout Delivery) -> ReceiveOutcome {
         if isClosed { return .closed }
         absorbEverything()
+        // Its messages go into the list, which the receiver looks into next; see CompletionListReceive.swift.
+        if list != nil && filter.answerTo == 0 { return nothing(for: filter) }
         var found = main.first(where: filter.takes)
         // Its sender may have given it up since: what the ring announces comes first.
         if let entry = found?.pointee.connection?.entry, !entry.isOver, entry.link.consumer.pointee.closings != entry.closingsSeen {
@@ -154,17 +166,7 @@ struct QueueState: ~Copyable {
             absorb(entry)
             found = main.first(where: filter.takes)
         }
-        guard let record = found else {
-            if let connection = filter.connection {
-                switch connection.state {
-                case .refused: return .refused
-                case .disconnected: return .disconnected
-                case .closed: return .closed
-                case .requested, .accepted, .open: return .timedOut
-                }
-            }
-            return .timedOut
-        }
+        guard let record = found else { return nothing(for: filter) }
         let count = Int(record.pointee.header.dataLength)
         if count + MessageHeader.size > capacity { return .tooShort(count + MessageHeader.size) }
         main.remove(record)
@@ -173,7 +175,18 @@ struct QueueState: ~Copyable {
         return .message
     }
 
-    private mutating func deliver(_ record: MessagePointer, into delivery: inout Delivery) {
+    /// What a receiver hears when nothing is queued for it.
+    func nothing(for filter: ReceiveFilter) -> ReceiveOutcome {
+        guard let connection = filter.connection else { return .timedOut }
+        switch connection.state {
+        case .refused: return .refused
+        case .disconnected: return .disconnected
+        case .closed: return .closed
+        case .requested, .accepted, .open: return .timedOut
+        }
+    }
+
+    mutating func deliver(_ record: MessagePointer, into delivery: inout Delivery) {
         sequence &+= 1
         delivery.header = record.pointee.header
         delivery.count = Int(record.pointee.header.dataLength)
@@ -371,7 +384,7 @@ struct QueueState: ~Copyable {
     /// Before sleeping: something came in while the rings were armed.
     func mustLook(_ filter: ReceiveFilter) -> Bool {
         if isClosed || !hot.isEmpty { return true }
-        if main.first(where: filter.takes) != nil { return true }
+        if let record = main.first(where: filter.takes), filter.answerTo != 0 || list?.leaves(record) ?? true { return true }
         if let connection = filter.connection {
             switch connection.state {
             case .refused, .disconnected, .closed: return true
@@ -385,17 +398,18 @@ struct QueueState: ~Copyable {
 
     /// Wakes who can take what is queued. A leaving thread also leaves the rings to those who stay.
     mutating func handOver(leaving: Bool) {
-        if sleepers == 0 && waitablePorts.isEmpty {
+        if sleepers == 0 && !isPumped {
             if leaving && hot.count > PortQueues.hotLimit { _ = listen() }
             return
         }
-        if (epollSleepers > 0 || !waitablePorts.isEmpty) && !hot.isEmpty { _ = listen() }
+        if (epollSleepers > 0 || isPumped) && !hot.isEmpty { _ = listen() }
+        announce()
         for waiter in parked where main.first(where: waiter.filter.takes) != nil || isOver(waiter.filter) {
             aftermath.wakes.append(waiter)
         }
         if epollSleepers > 0 {
-            if !main.isEmpty || isClosed || !leaving { aftermath.nudge = true }
-        } else if aftermath.wakes.isEmpty, let waiter = parked.first {
+            if !main.isEmpty || isClosed || !leaving || list != nil { aftermath.nudge = true }
+        } else if aftermath.wakes.isEmpty, let waiter = parked.first(where: { $0.handle == nil }) {
             aftermath.wakes.append(waiter)
         }
     }
@@ -437,6 +451,7 @@ struct QueueState: ~Copyable {
 
     func isSignaled(_ port: ALPCPort) -> Bool {
         if isClosed { return true }
+        if let list { return list.isNoted }
         if case .connection = port.role { return main.first(where: { !$0.pointee.isReserved }) != nil }
         guard let connection = port.connection else { return !main.isEmpty }
         let filter = ReceiveFilter(connection: connection)

@@ -31,6 +31,8 @@ public enum ThreadRundown {
     }
 
     static func run(_ thread: UnsafeMutablePointer<ntlpc_thread>) {
+        PortQueues.forgetWaiter(thread)
+        PortReferences.forget(thread)
         if let call = thread.pointee.call {
             thread.pointee.call = nil
             // The references that the call held are lost with its stack, so the connection is alive; the message is cancelled.

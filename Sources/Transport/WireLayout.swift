@@ -81,6 +81,7 @@ public enum FrameKind {
     public static let accepted = UInt16(NTLPC_FRAME_ACCEPTED)
     public static let refused = UInt16(NTLPC_FRAME_REFUSED)
     public static let status = UInt16(NTLPC_FRAME_STATUS)
+    public static let terms = UInt16(NTLPC_FRAME_TERMS)
 }
 
 /// Frame flags.

@@ -33,6 +33,11 @@ typedef struct ntlpc_thread {
     uint32_t call_id, call_connection;
     void *_Nullable rundown;          /* list of terminate ports; owned by Ports */
     void *_Nullable identity;         /* whom the thread acts for; from malloc, freed with the thread. See NTObjects/ThreadIdentity */
+    void *_Nullable waiting_in;       /* the queues that count the thread among their waiting receivers */
+    void *_Nullable waiting_for;      /* the connection whose messages it takes there, NULL for any */
+    uint32_t waiting_asleep;          /* NTLPC_ASLEEP_* */
+    uint32_t reserved2;
+    void *_Nullable tracked;          /* the count of a port's calls that the thread's is in (AlpcWaitForPortReferences) */
     uint32_t spin_failures; /* adaptive spinning, see Transport/Spin.swift */
     uint32_t spin_skips;
     struct ntlpc_thread *_Nullable next;
@@ -44,6 +49,26 @@ static inline ntlpc_thread *_Nonnull ntlpc_thread_current(void) { return &ntlpc_
 /* Where the hazards are, without touching the record: only its own thread may do that. */
 static inline uintptr_t *_Nonnull ntlpc_thread_hazard(ntlpc_thread *_Nonnull thread) { return &thread->hazard; }
 static inline uintptr_t *_Nonnull ntlpc_thread_hazard2(ntlpc_thread *_Nonnull thread) { return &thread->hazard2; }
+
+/* In an epoll set, for messages of any connection; for the answer to one message, which nobody counts. */
+#define NTLPC_ASLEEP_IN_EPOLL   1u
+#define NTLPC_ASLEEP_FOR_ANY    2u
+#define NTLPC_ASLEEP_FOR_ANSWER 4u
+
+/* What other threads read of a record, under the list's lock: who it is, and what it waits for. */
+static inline void ntlpc_thread_set_call(ntlpc_thread *_Nonnull thread, void *_Nullable call) {
+    __atomic_store_n(&thread->call, call, __ATOMIC_RELEASE);
+}
+static inline void *_Nullable ntlpc_thread_call(const ntlpc_thread *_Nonnull thread) {
+    return __atomic_load_n(&thread->call, __ATOMIC_ACQUIRE);
+}
+static inline void ntlpc_thread_set_ids(ntlpc_thread *_Nonnull thread, uint64_t process, uint64_t id) {
+    thread->nt_process = process;
+    __atomic_store_n(&thread->nt_thread, id, __ATOMIC_RELEASE);
+}
+static inline uint64_t ntlpc_thread_id(const ntlpc_thread *_Nonnull thread) {
+    return __atomic_load_n(&thread->nt_thread, __ATOMIC_ACQUIRE);
+}
 
 /* Puts the thread on the list of all threads and arranges that `ntlpc_thread_set_rundown`'s function runs when it ends. */
 void ntlpc_thread_register(void);
@@ -71,6 +96,9 @@ size_t ntlpc_copy(void *_Nullable to, const void *_Nullable from, size_t count);
 /* The same for the sizes that every call copies: a word, and a message header. Straight lines of moves. */
 size_t ntlpc_copy_8(void *_Nullable to, const void *_Nullable from);
 size_t ntlpc_copy_40(void *_Nullable to, const void *_Nullable from);
+/* One atomic change of an aligned word that may not be there, with full ordering: 0 when it held *expected and holds `desired` now; 1
+ * when it held something else, which *expected then says; 8 when the page was missing. */
+size_t ntlpc_compare_exchange_8(void *_Nullable at, uint64_t *_Nonnull expected, uint64_t desired);
 /* Installs the SIGSEGV and SIGBUS handlers; they chain to those found. Returns 0 or -errno. */
 int ntlpc_copy_install(void);
 /* For hosts that own the signals: call first; true means the fault was ours and has been dealt with. */

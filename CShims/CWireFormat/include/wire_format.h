@@ -114,6 +114,7 @@ typedef struct ntlpc_reply {
 /* Server to client, besides MESSAGE, ANSWER, CANCEL and CLOSE */
 #define NTLPC_FRAME_ACCEPTED      7u    /* payload: ntlpc_accepted, then the accept message */
 #define NTLPC_FRAME_REFUSED       8u    /* payload: as ACCEPTED */
+#define NTLPC_FRAME_TERMS        10u    /* both ways: the port's attributes have changed. payload: ntlpc_accepted */
 #define NTLPC_FRAME_STATUS        9u    /* reply slots only: the request failed with the status in detail */
 
 #define NTLPC_FRAMEFLAG_SYNC      1u    /* the sender waits */
