@@ -10,14 +10,8 @@
 
 #define NTLPC_VERSION "0.1.0"
 
-#define ENTRY(Name, Count, Implemented) { #Name, { (void *)Name, (void *)ntlpc_ms_##Name }, Count, Implemented },
-#define IMPLEMENTED(ReturnType, Name, Parameters, Arguments, Count) ENTRY(Name, Count, TRUE)
-#define UNIMPLEMENTED(ReturnType, Name, Parameters, Arguments, Count) ENTRY(Name, Count, FALSE)
-static NTLPC_EXPORT exports[] = {
-    NTLPC_IMPLEMENTED_CALLS(IMPLEMENTED)
-    NTLPC_NATIVE_HOST_CALLS(IMPLEMENTED)
-    NTLPC_UNIMPLEMENTED_CALLS(UNIMPLEMENTED)
-};
+#define ENTRY(ReturnType, Name, Parameters, Arguments, Count) { #Name, { (void *)Name, (void *)ntlpc_ms_##Name }, Count, TRUE },
+static NTLPC_EXPORT exports[] = { NTLPC_ALL_CALLS(ENTRY) };
 #define EXPORT_COUNT (sizeof exports / sizeof *exports)
 
 static pthread_once_t sorted = PTHREAD_ONCE_INIT;

@@ -1,10 +1,8 @@
 /* Every call as data: X(ReturnType, Name, (parameters), (arguments), ParameterCount).
  *
  * Thunks, tables and stubs are made from these lists, so that a call is named in one place only:
- *   NTLPC_IMPLEMENTED_CALLS    port calls that Sources/NTExports implements
- *   NTLPC_UNIMPLEMENTED_CALLS  port calls that answer with a failure
- *   NTLPC_NATIVE_HOST_CALLS    handles, waits and events: ours on Linux, the system's elsewhere
- * Moving a call from the second list to the first is all it takes to give it a home in Swift. */
+ *   NTLPC_PORT_CALLS           everything about ports, which Sources/NTExports implements
+ *   NTLPC_NATIVE_HOST_CALLS    handles, waits, events, sections, completion ports, tasks: ours on Linux, the system's elsewhere */
 #ifndef NTLPC_CALLS_H
 #define NTLPC_CALLS_H
 
@@ -13,7 +11,8 @@
 #include <ntlpc/ntcompletion.h>
 #include <ntlpc/ntprocess.h>
 
-#define NTLPC_IMPLEMENTED_CALLS(X) \
+/* Port calls: all that a host such as Wine gets from us */
+#define NTLPC_PORT_CALLS(X) \
     X(NTSTATUS, NtCreatePort, \
       (PHANDLE PortHandle, POBJECT_ATTRIBUTES ObjectAttributes, ULONG MaxConnectionInfoLength, ULONG MaxMessageLength, \
        ULONG MaxPoolUsage), \
@@ -104,9 +103,7 @@
       (AttributeFlags, Buffer, BufferSize, RequiredBufferSize), 4) \
     X(PVOID, AlpcGetMessageAttribute, \
       (PALPC_MESSAGE_ATTRIBUTES Buffer, ULONG AttributeFlag), \
-      (Buffer, AttributeFlag), 2)
-
-#define NTLPC_UNIMPLEMENTED_CALLS(X) \
+      (Buffer, AttributeFlag), 2) \
     X(NTSTATUS, NtReplyWaitReplyPort, \
       (HANDLE PortHandle, PPORT_MESSAGE ReplyMessage), \
       (PortHandle, ReplyMessage), 2) \
@@ -329,20 +326,8 @@
       (HANDLE ThreadHandle, THREADINFOCLASS ThreadInformationClass, PVOID ThreadInformation, ULONG ThreadInformationLength), \
       (ThreadHandle, ThreadInformationClass, ThreadInformation, ThreadInformationLength), 4)
 
-/* Port calls: all that a host such as Wine gets from us */
-#define NTLPC_PORT_CALLS(X) NTLPC_IMPLEMENTED_CALLS(X) NTLPC_UNIMPLEMENTED_CALLS(X)
 /* Everything that libntlpc.so exports under an NT name */
 #define NTLPC_ALL_CALLS(X) NTLPC_PORT_CALLS(X) NTLPC_NATIVE_HOST_CALLS(X)
-
-/* What a call that is not implemented answers, by return type: the statement that ends its function. */
-#define NTLPC_FAIL_NTSTATUS                     return STATUS_NOT_IMPLEMENTED
-#define NTLPC_FAIL_VOID                         return
-#define NTLPC_FAIL_ULONG                        return 0
-#define NTLPC_FAIL_SIZE_T                       return 0
-#define NTLPC_FAIL_BOOLEAN                      return FALSE
-#define NTLPC_FAIL_PVOID                        return NULL
-#define NTLPC_FAIL_PPORT_MESSAGE                return NULL
-#define NTLPC_FAIL_PALPC_MESSAGE_ATTRIBUTES     return NULL
 
 /* The statement that hands on a call's result, by return type. */
 #define NTLPC_RETURN_NTSTATUS(value)                    return value
