@@ -86,12 +86,12 @@ int ntlpc_task_read(int32_t id, ntlpc_task *task) {
     snprintf(path, sizeof path, "/proc/%d/task/%d/stat", task->process, id);
     error = read_text(path, text, sizeof text);
     if (error) return error == -ENOENT ? -ESRCH : error;
-    /* The name in parentheses may hold anything; the fields after it are numbers. Start time is the 20th of them. */
+    /* The name in parentheses may hold anything; the fields after it are numbers. Start time is the 20th of them, the state the first. */
     const char *field = strrchr(text, ')');
     if (!field) return -ESRCH;
     task->ended = field[1] == ' ' && (field[2] == 'Z' || field[2] == 'X');
     field++;
-    for (int i = 0; i < 20 && field; i++) field = strchr(field + 1, ' ');
+    for (int i = 0; i < 19 && field; i++) field = strchr(field + 1, ' ');
     if (!field) return -ESRCH;
     task->started = strtoull(field, NULL, 10);
     return 0;

@@ -64,6 +64,9 @@ func descriptorCount() -> Int {
     return count
 }
 
+/// pipe2, which Glibc's module leaves out: without it, a process that another test starts at this moment gets the ends too.
+@_extern(c, "pipe2") private func makePipe(_ ends: UnsafeMutablePointer<Int32>, _ flags: Int32) -> Int32
+
 /// A running PeerProcess that has some descriptors of ours, from number 10 on.
 final class ObjectPeer: @unchecked Sendable {
     let pid: pid_t
@@ -72,7 +75,8 @@ final class ObjectPeer: @unchecked Sendable {
 
     init(_ descriptors: [Descriptor]) throws {
         var toChild: [Int32] = [0, 0], fromChild: [Int32] = [0, 0]
-        try #require(pipe2(&toChild, O_CLOEXEC) == 0 && pipe2(&fromChild, O_CLOEXEC) == 0)
+        let made = [makePipe(&toChild, O_CLOEXEC), makePipe(&fromChild, O_CLOEXEC)]
+        try #require(made == [0, 0])
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         posix_spawn_file_actions_adddup2(&actions, toChild[0], 0)

@@ -374,7 +374,7 @@ private func withFile(_ count: Int, access: UInt32 = 0x0200_0000, flags: Int32 =
         }
         #expect(adopt(memory) == nil)
         #expect(adopt(try EventFd.make()) == .objectTypeMismatch)
-        #expect(adopt(Descriptor(owning: ntlpc_move_high(open("/", O_RDONLY)))) == .objectTypeMismatch)
+        #expect(adopt(Descriptor(owning: ntlpc_move_high(open("/", O_RDONLY))), 0x4) == .objectTypeMismatch)
         #expect(adopt(Descriptor(owning: ntlpc_move_high(open("/dev/zero", O_RDWR)))) == .objectTypeMismatch)
         // An unsealed memory file is made to keep its size; one that cannot be is refused.
         let loose = Descriptor(owning: ntlpc_memfd_create("loose"))

@@ -39,7 +39,7 @@ extension Session {
             return result == 0 ? "SUCCESS \(before)" : PeerProcess.name(of: result)
         case "any", "all":
             var objects = words.dropFirst(2).map { handle($0) }
-            let result = withTime(Int64(number(1))) {
+            let result = withTime(Int64(words[1]) ?? 0) {
                 NtWaitForMultipleObjects(ULONG(objects.count), &objects, words[0] == "any" ? WaitAny : WaitAll, 0, $0)
             }
             return (0 ... 63).contains(result) ? "\(result)" : PeerProcess.name(of: result)

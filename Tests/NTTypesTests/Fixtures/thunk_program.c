@@ -37,6 +37,9 @@ PVOID NTAPI AlpcGetMessageAttribute(PALPC_MESSAGE_ATTRIBUTES Buffer, ULONG Attri
 
 typedef __attribute__((ms_abi)) NTSTATUS (*accept_function)(void *, void *, uint64_t, void *, void *, void *, void *, void *, uint64_t);
 
+#define ONE(ReturnType, Name, Parameters, Arguments, Count) + 1
+enum { CALLS = 0 NTLPC_ALL_CALLS(ONE) };
+
 int main(void) {
     EXPECT(ntlpc_ms_NtAlpcConnectPort(MARK(1), MARK(2), MARK(3), MARK(4), 0x80000005u, MARK(6), MARK(7), MARK(8), MARK(9), MARK(10),
                                       MARK(11)) == (NTSTATUS)0xC0000041);
@@ -68,7 +71,7 @@ int main(void) {
     /* Every export is found under both spellings and in both conventions. */
     ULONG count = 0, implemented = 0;
     const NTLPC_EXPORT *exports = ntlpc_exports(&count);
-    EXPECT(exports && count == 91);
+    EXPECT(exports && count == CALLS);
     EXPECT(ntlpc_exports(NULL) == exports);
     for (ULONG i = 0; i < count; i++) {
         char zw[96];
