@@ -134,7 +134,14 @@ final class CompletionList: @unchecked Sendable {
             large = id
             return false
         }
-        guard let block = region.reserve(span, hint: &hint) ?? waitForRoom(span) else { return false }
+        let block: Int
+        switch reserve(span) {
+        case .block(let found): block = found
+        case .full: return false
+        case .gone:
+            giveUp(queues, nil)
+            return false
+        }
         var delivery = Delivery()
         // Only this thread takes messages out for the list, but a message may be cancelled between the look and this.
         guard queues.lock.withLock({ $0.takeForList(&delivery, largest: size) }) else {
@@ -146,7 +153,7 @@ final class CompletionList: @unchecked Sendable {
             ALPCPort.finish(&delivery)
             return true
         }
-        giveUp(queues, &delivery)
+        giveUp(queues, delivery)
         return false
     }
 
@@ -222,13 +229,16 @@ final class CompletionList: @unchecked Sendable {
         return ((Int(total) + 7) & ~7 + attributes + CompletionListRegion.blockSize - 1) / CompletionListRegion.blockSize
     }
 
-    private func waitForRoom(_ span: Int) -> Int? {
+    /// Takes room; where there is none, whoever frees some will see that it is wanted.
+    private func reserve(_ span: Int) -> CompletionListRegion.Reservation {
+        let first = region.reserve(span, hint: &hint)
+        guard case .full = first else { return first }
         if !waitsForRoom.exchange(true, ordering: .sequentiallyConsistent) { CompletionLists.attend(1) }
         // ORDER: sequentially consistent. The wish before the look at the bits; pairs with the fence in `CompletionLists.noticed`.
         atomicMemoryFence(ordering: .sequentiallyConsistent)
-        guard let block = region.reserve(span, hint: &hint) else { return nil }
-        roomCame()
-        return block
+        let second = region.reserve(span, hint: &hint)
+        if case .block = second { roomCame() }
+        return second
     }
 
     private func roomCame() {
@@ -248,20 +258,19 @@ final class CompletionList: @unchecked Sendable {
     }
 
     /// The program took the memory away: the port goes on without the list.
-    private func giveUp(_ queues: PortQueues, _ delivery: inout Delivery) {
+    private func giveUp(_ queues: PortQueues, _ delivery: consuming Delivery?) {
         Trace.note(.ports, "completion list at \(region.base) is gone")
         ended.store(true, ordering: .sequentiallyConsistent)
         var taken = delivery
         let isOurs = queues.change { state in
-            state.putBack(&taken)
+            if taken != nil { state.putBack(&taken!) }
             guard state.list === self else { return false }
             state.list = nil
             state.updateAnnouncing()
             state.forgetNotices()
             return true
         }
-        ALPCPort.finish(&taken)
-        delivery = taken
+        if taken != nil { ALPCPort.finish(&taken!) }
         if isOurs {
             forget()
             queues.endPumping()
@@ -307,7 +316,7 @@ public enum CompletionLists {
     /// A helper function emptied the list at `address`, or freed a message of it.
     @inline(__always)
     public static func noticed(_ address: UnsafeMutableRawPointer) {
-        // ORDER: sequentially consistent. The bits that were cleared before the look at the wish; pairs with the fence in `waitForRoom`.
+        // ORDER: sequentially consistent. The bits that were cleared before the look at the wish; pairs with the fence in `reserve`.
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         if attention.load(ordering: .sequentiallyConsistent) > 0 { noticedSlowly(address) }
     }

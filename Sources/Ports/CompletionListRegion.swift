@@ -170,24 +170,35 @@ public struct CompletionListRegion: @unchecked Sendable {
 
     // MARK: The library's side. One thread at a time.
 
-    /// Takes `count` neighbouring free blocks; nil when there are none. `hint` is where to look first.
-    func reserve(_ count: Int, hint: inout Int) -> Int? {
-        for start in hint == 0 ? [0] : [hint, 0] {
-            guard let found = findFree(count, from: start) else { continue }
-            guard mark(found, count) else { return nil }
-            hint = found + count < blocks ? found + count : 0
-            return found
-        }
-        return nil
+    enum Reservation {
+        case block(Int)
+        case full
+        /// The memory is not there any more.
+        case gone
     }
 
-    private func findFree(_ count: Int, from start: Int) -> Int? {
+    /// Takes `count` neighbouring free blocks. `hint` is where to look first.
+    func reserve(_ count: Int, hint: inout Int) -> Reservation {
+        for start in hint == 0 ? [0] : [hint, 0] {
+            switch findFree(count, from: start) {
+            case .block(let found):
+                guard mark(found, count) else { return .gone }
+                hint = found + count < blocks ? found + count : 0
+                return .block(found)
+            case .full: continue
+            case .gone: return .gone
+            }
+        }
+        return .full
+    }
+
+    private func findFree(_ count: Int, from start: Int) -> Reservation {
         var run = 0
         var block = start
         var word: UInt64 = 0
         while block < blocks {
             if block & 63 == 0 || block == start {
-                guard let found = load(bitmapOffset + block / 64 * 8) else { return nil }
+                guard let found = load(bitmapOffset + block / 64 * 8) else { return .gone }
                 word = found
                 if word == .max && block & 63 == 0 {
                     run = 0
@@ -197,9 +208,9 @@ public struct CompletionListRegion: @unchecked Sendable {
             }
             run = word >> UInt64(block & 63) & 1 == 0 ? run + 1 : 0
             block += 1
-            if run == count { return block - count }
+            if run == count { return .block(block - count) }
         }
-        return nil
+        return .full
     }
 
     private func mark(_ first: Int, _ count: Int) -> Bool {
