@@ -46,6 +46,7 @@ void expect(NTSTATUS status, NTSTATUS wanted, const char *what);
 /* Ends the program with 3 when `seconds` pass without guard_progress. No run can hang for longer than that. */
 void guard_start(unsigned seconds);
 void guard_progress(void);
+unsigned progress_count(void);
 unsigned guard_limit(void);
 /* The guard's time as an NT time-out, so that waits that can end by themselves do so a little earlier. */
 LARGE_INTEGER *guard_timeout(LARGE_INTEGER *timeout);
