@@ -181,14 +181,14 @@ private struct ObjectAnswer {
             whenShort = .bufferOverflow
             var name = UNICODE_STRING()
             let text = Array((object.objectName ?? "").utf16)
-            if !text.isEmpty { name = Self.string(text, at: address + UInt(MemoryLayout<UNICODE_STRING>.size)) }
+            if !text.isEmpty { name = Self.string(text, at: address &+ UInt(MemoryLayout<UNICODE_STRING>.size)) }
             append(name)
             if !text.isEmpty { append(text) }
         case ObjectTypeInformation:
             var type = OBJECT_TYPE_INFORMATION()
             let text = Array(object.typeName.utf16)
             let mapping = object.kind.genericMapping
-            type.TypeName = Self.string(text, at: address + UInt(MemoryLayout<OBJECT_TYPE_INFORMATION>.size))
+            type.TypeName = Self.string(text, at: address &+ UInt(MemoryLayout<OBJECT_TYPE_INFORMATION>.size))
             type.GenericMapping = GENERIC_MAPPING(
                 GenericRead: mapping.read, GenericWrite: mapping.write, GenericExecute: mapping.execute, GenericAll: mapping.all)
             type.ValidAccessMask = mapping.all

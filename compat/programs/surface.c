@@ -28,7 +28,7 @@ static const struct check_group *const groups[] = {
 static jmp_buf check_end;
 static const char *volatile check_name = "start";
 static volatile unsigned check_progress;
-static unsigned ok_count, not_ok_count, guard_seconds = 60;
+static unsigned ok_count, not_ok_count, guard_seconds = 40;
 
 static void print_line(const char *format, va_list arguments)
 {

@@ -1,4 +1,4 @@
-/* Host calls by name, and what the checks build from them. See surface_host.h. */
+/* Objects, identities and processes for the checks. See surface_host.h. */
 #ifndef _WIN32
 #define _GNU_SOURCE
 #endif
@@ -7,34 +7,12 @@
 #ifdef _WIN32
 #include <windows.h>
 #else
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
-
-struct host_calls host;
-
-static void *find(const char *name)
-{
-#ifdef _WIN32
-    return (void *)(uintptr_t)GetProcAddress(GetModuleHandleA("ntdll.dll"), name);
-#else
-    return dlsym(RTLD_DEFAULT, name);
-#endif
-}
-
-void find_host_calls(void)
-{
-#define FIND(field, name, parameters) *(void **)&host.field = find(name);
-    HOST_CALLS(FIND)
-#undef FIND
-}
 
 /* ---- What is taken down ---- */
 
@@ -47,16 +25,6 @@ static void keep_region(void *base, size_t size)
     if (region_count == KEPT) give_up(__FILE__, __LINE__, "too many regions");
     regions[region_count].base = base;
     regions[region_count++].size = size;
-}
-
-static void free_pages(void *base, size_t size)
-{
-#ifdef _WIN32
-    (void)size;
-    VirtualFree(base, 0, MEM_RELEASE);
-#else
-    munmap(base, size);
-#endif
 }
 
 void take_down_host(void)
@@ -165,7 +133,7 @@ int write_file(HANDLE file, const char *text)
 static NTSTATUS handle_of(int descriptor, HANDLE *handle)
 {
     NTSTATUS (*convert)(int, ACCESS_MASK, ULONG, HANDLE *);
-    *(void **)&convert = find("ntlpc_descriptor_to_handle");
+    *(void **)&convert = find_call("ntlpc_descriptor_to_handle");
     if (!convert) give_up(__FILE__, __LINE__, "there is no ntlpc_descriptor_to_handle");
     return convert(descriptor, GENERIC_READ | GENERIC_WRITE, 0, handle);
 }
@@ -174,7 +142,7 @@ static int descriptor_of(HANDLE handle, ACCESS_MASK access)
 {
     NTSTATUS (*convert)(HANDLE, ACCESS_MASK, int *);
     int descriptor = -1;
-    *(void **)&convert = find("ntlpc_handle_to_descriptor");
+    *(void **)&convert = find_call("ntlpc_handle_to_descriptor");
     if (!convert) give_up(__FILE__, __LINE__, "there is no ntlpc_handle_to_descriptor");
     return convert(handle, access, &descriptor) == STATUS_SUCCESS ? descriptor : -1;
 }
@@ -237,15 +205,6 @@ unsigned long long thread_of(HANDLE thread)
     return (uintptr_t)information.client.UniqueThread;
 }
 
-unsigned long own_thread_id(void)
-{
-#ifdef _WIN32
-    return GetCurrentThreadId();
-#else
-    return (unsigned long)syscall(SYS_gettid);
-#endif
-}
-
 unsigned own_sid(unsigned char *sid, unsigned capacity)
 {
 #ifdef _WIN32
@@ -291,54 +250,7 @@ int impersonation_level(void)
     return (int)level;
 }
 
-void stop_impersonating(void)
-{
-    HANDLE none = NULL;
-    if (host.set_thread) host.set_thread(NtCurrentThread(), 5 /* ThreadImpersonationToken */, &none, sizeof none);
-}
-
 /* ---- Memory ---- */
-
-#ifdef _WIN32
-
-static DWORD protection_of(const void *address)
-{
-    MEMORY_BASIC_INFORMATION information;
-    if (!VirtualQuery(address, &information, sizeof information) || information.State != MEM_COMMIT) return PAGE_NOACCESS;
-    return information.Protect;
-}
-
-int can_read(const void *address) { return !(protection_of(address) & (PAGE_NOACCESS | PAGE_GUARD | PAGE_EXECUTE)); }
-int can_write(void *address) { return !!(protection_of(address) & (PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY)); }
-
-void *pages(size_t size, int protection)
-{
-    return VirtualAlloc(NULL, size, MEM_COMMIT | MEM_RESERVE, protection == 0 ? PAGE_NOACCESS : protection == 1 ? PAGE_READONLY : PAGE_READWRITE);
-}
-
-#else
-
-int can_read(const void *address)
-{
-    char byte;
-    struct iovec here = { &byte, 1 }, there = { (void *)address, 1 };
-    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1;
-}
-
-int can_write(void *address)
-{
-    char byte;
-    struct iovec here = { &byte, 1 }, there = { address, 1 };
-    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1 && process_vm_writev(getpid(), &here, 1, &there, 1, 0) == 1;
-}
-
-void *pages(size_t size, int protection)
-{
-    void *base = mmap(NULL, size, protection == 0 ? PROT_NONE : protection == 1 ? PROT_READ : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return base == MAP_FAILED ? NULL : base;
-}
-
-#endif
 
 unsigned char *allocate_region(size_t size)
 {

@@ -165,8 +165,11 @@ static void relative_names(void)
 
     if (!host.create_directory) leave_out("this world has no directory objects");
     InitializeObjectAttributes(&unnamed, NULL, 0, NULL, NULL);
-    fresh_name(&name);
-    name.attributes.Attributes |= OBJ_OPENIF;
+    {
+        char text[80];
+        snprintf(text, sizeof text, "\\BaseNamedObjects\\surface-%lu", own_process_id());
+        make_name(&name, text);
+    }
     EXPECT(host.create_directory(&directory, 0xf000f, &name.attributes), STATUS_SUCCESS);
     keep(directory);
     make_name(&name, "port");

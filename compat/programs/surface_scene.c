@@ -53,11 +53,12 @@ void join(thread_handle thread)
 
 void release_handles(void)
 {
-    for (unsigned i = handle_count; i--;) {
-        HANDLE handle = handles[i];
-        handles[i] = NULL;
-        if (handle) NtClose(handle);
-    }
+    HANDLE taken[KEPT];
+    unsigned count = handle_count;
+
+    /* All are taken before one is closed: the check goes on, and the next one makes handles of its own. */
+    for (unsigned i = 0; i < count; i++) { taken[i] = handles[i]; handles[i] = NULL; }
+    while (count--) if (taken[count]) NtClose(taken[count]);
 }
 
 void take_down(void)
