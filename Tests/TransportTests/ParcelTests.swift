@@ -119,8 +119,11 @@ import Testing
             let next = try pair.client.sendParcel([ParcelItem(tests.item(2), descriptor: nil)])
             var limit = rlimit(rlim_cur: 1500, rlim_max: 1500)
             setrlimit(__rlimit_resource_t(7), &limit)   // RLIMIT_NOFILE
-            while dup(0) >= 0 {}
-            guard case .lost = pair.server.takeParcel(serial) else { exit(1) }
+            var fillers: [Int32] = []
+            while case let filler = dup(0), filler >= 0 { fillers.append(filler) }
+            let outcome = pair.server.takeParcel(serial)
+            for filler in fillers { close(filler) }
+            guard case .lost = outcome else { exit(1) }
             guard tests.values(pair.server.takeParcel(next)) == [2] else { exit(2) }
         }
     }
