@@ -85,15 +85,22 @@ int ntlpc_poll(const int32_t *fds, uint8_t *ready, int count, uint64_t deadline)
     return result;
 }
 
+int64_t ntlpc_regular_size(int fd) {
+    /* Not fstat: a file system that a hostile process serves could take its time. What the kernel knows is enough. */
+    struct statx status;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, &status)) return -errno;
+    return S_ISREG(status.stx_mode) ? (int64_t)status.stx_size : -EINVAL;
+}
+
 int ntlpc_descriptor_kind(int fd) {
     char path[32], target[64];
-    struct stat status;
-    if (fstat(fd, &status)) return -errno;
-    if (S_ISREG(status.st_mode)) {
+    int64_t size = ntlpc_regular_size(fd);
+    if (size >= 0) {
         /* A file of tmpfs knows seals too, but its maker did not allow them. */
         int seals = fcntl(fd, F_GET_SEALS);
         return seals >= 0 && seals != F_SEAL_SEAL ? NTLPC_DESCRIPTOR_MEMORY : NTLPC_DESCRIPTOR_REGULAR;
     }
+    if (size != -EINVAL) return (int)size;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(path, target, sizeof target - 1);
     if (length < 0) return -errno;

@@ -65,12 +65,8 @@ extension MemoryFile {
         return found < 0 ? 0 : found
     }
 
-    /// Bytes of a regular or memory file; nil for anything else.
-    public static func size(of file: Descriptor) -> UInt64? {
-        var status = stat()
-        guard fstat(file.rawValue, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size >= 0 else { return nil }
-        return UInt64(status.st_size)
-    }
+    /// Bytes of a regular or memory file, as the kernel knows it without asking a file system; nil for anything else.
+    public static func size(of file: Descriptor) -> UInt64? { UInt64(exactly: ntlpc_regular_size(file.rawValue)) }
 
     // <linux/fcntl.h>
     private static let addSeals: Int32 = 1033, getSeals: Int32 = 1034

@@ -163,12 +163,13 @@ enum NativeObjects {
     static func handle(for number: Int32, type: ObjectType, access: UInt32, attributes: UInt32) throws(NTStatus) -> HANDLE {
         let descriptor: Descriptor, kind: DescriptorKind
         do throws(Errno) { descriptor = try Descriptor.duplicate(of: number) } catch { throw error == .badDescriptor ? .invalidHandle : NTStatus(error) }
-        do throws(Errno) { kind = try DescriptorKind(descriptor) } catch { throw .notSupported }
-        switch type {
-        case .file:
+        if type == .file {
             let file = FileObject(descriptor)
             let granted = try file.grantedAccess(desired: access)
             return try commit(file.reserveHandle(access: granted, attributes: attributes))
+        }
+        do throws(Errno) { kind = try DescriptorKind(descriptor) } catch { throw .notSupported }
+        switch type {
         case .section:
             let granted = ObjectKind.section.grantedAccess(desired: access)
             return try commit(Section.adopt(descriptor, access: granted).reserveHandle(access: granted, attributes: attributes))

@@ -117,9 +117,7 @@ public final class Section: KernelObject, @unchecked Sendable {
         if kind == .memory {
             do throws(Errno) { try descriptor.keepSize() } catch { throw .objectTypeMismatch }
         }
-        let size: UInt64
-        do throws(NTStatus) { size = try fileSize(descriptor) } catch { throw .objectTypeMismatch }
-        guard size > 0, size <= largestSize else { throw .objectTypeMismatch }
+        guard let size = MemoryFile.size(of: descriptor), size > 0, size <= largestSize else { throw .objectTypeMismatch }
         return Section(
             file: descriptor, size: size, protection: mode.writes ? .executeReadWrite : .executeRead,
             attributes: kind == .memory ? commitAttribute : fileAttribute)

@@ -33,6 +33,19 @@ final class SignalLevel: Sendable {
     let count = Atomic<Int>(0)
 }
 
+/// Who is to be woken after the lock.
+struct WokenWaiters {
+    /// Those whose wait has ended.
+    var finished: [Waiter] = []
+    /// Those who must look again, with what wakes them.
+    var looking: [(waiter: Waiter, alarm: Descriptor?)] = []
+
+    func wake() {
+        for waiter in finished { waiter.wake() }
+        for (waiter, alarm) in looking { waiter.wake(alarm) }
+    }
+}
+
 /// One signal state: that of an event, a port, a completion port, a process.
 public final class SignalState: @unchecked Sendable {
     /// How a satisfied wait changes the state.
@@ -102,7 +115,7 @@ public final class SignalState: @unchecked Sendable {
         // A notification that is signaled already has no waiters to release.
         // ORDER: acquire and release through the lock in the other case; here the earlier setter's news are as good as ours.
         if behaviour == .notification, signaled.load(ordering: .acquiring) { return true }
-        var woken: [Waiter] = []
+        var woken = WokenWaiters()
         let before = ObjectContext.shared.waits.withLock { state -> Bool? in
             if outside != nil { return nil }
             let before = signaled.load(ordering: .relaxed)
@@ -111,7 +124,7 @@ public final class SignalState: @unchecked Sendable {
             return before
         }
         guard let before else { return outside!.set() }
-        for waiter in woken { waiter.wake() }
+        woken.wake()
         return before
     }
 
@@ -132,8 +145,7 @@ public final class SignalState: @unchecked Sendable {
     /// then the level. ORDER: sequentially consistent, all four, so at least one of them sees the other.
     func levelRaised() {
         guard hasWaiters.load(ordering: .sequentiallyConsistent) else { return }
-        let woken = ObjectContext.shared.waits.withLock { state in releaseWaitersLocked(&state) }
-        for waiter in woken { waiter.wake() }
+        ObjectContext.shared.waits.withLock { state in releaseWaitersLocked(&state) }.wake()
     }
 
     /// Moves the state into a descriptor that other processes can have, and returns it. The state does not change by that.
@@ -146,7 +158,7 @@ public final class SignalState: @unchecked Sendable {
         } catch {
             throw NTStatus(error)
         }
-        var sleepers: [(Waiter, alarm: Descriptor?)] = []
+        var sleepers = WokenWaiters()
         let shared = try ObjectContext.shared.waits.withLock { state throws(NTStatus) -> Descriptor? in
             if let outside { return outside.descriptor }
             if queue.contains(where: \.isUnattended) { try OutsideWatch.ensureRunningLocked(&state) }
@@ -154,26 +166,30 @@ public final class SignalState: @unchecked Sendable {
             outside = SharedEventSignal(new)
             // ORDER: release. Pairs with the acquire load in `moved`.
             isOutside.store(true, ordering: .releasing)
-            for waiter in queue where !waiter.isFinished { sleepers.append((waiter, waiter.stateMovedLocked(&state))) }
+            for waiter in queue where !waiter.isFinished { sleepers.looking.append((waiter, waiter.lookAgainLocked(&state))) }
             return new
         }
-        for (waiter, alarm) in sleepers { waiter.wake(alarm) }
+        sleepers.wake()
         guard let shared else { throw .notSupported }
         return shared
     }
 
-    private func releaseWaitersLocked(_ state: inout WaitState) -> [Waiter] {
-        var woken: [Waiter] = []
-        // A waiter that cannot go yet (it waits for all, and another state is missing) keeps its place in the queue.
+    private func releaseWaitersLocked(_ state: inout WaitState) -> WokenWaiters {
+        var woken = WokenWaiters()
         for waiter in queue where !waiter.isFinished && isSignaledLocked(&state) {
-            guard let index = waiter.satisfyLocked(&state) else { continue }
-            waiter.finishLocked(index, &state)
-            woken.append(waiter)
+            if let index = waiter.satisfyLocked(&state) {
+                waiter.finishLocked(index, &state)
+                woken.finished.append(waiter)
+            } else if waiter.isPolling {
+                // It does not poll what it saw signaled outside, and that may be taken by now.
+                woken.looking.append((waiter, waiter.lookAgainLocked(&state)))
+            }
+            // Else it cannot go yet (it waits for all, and another state is missing) and keeps its place in the queue.
         }
-        if !woken.isEmpty {
+        if !woken.finished.isEmpty {
             queue.removeAll { $0.isFinished } // all of them in one pass: there may be thousands
             queueChangedLocked()
-            for waiter in woken { waiter.leaveQueuesLocked(&state, except: self) }
+            for waiter in woken.finished { waiter.leaveQueuesLocked(&state, except: self) }
         }
         return woken
     }

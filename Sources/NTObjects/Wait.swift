@@ -4,11 +4,11 @@
 // and looks again whenever that returns:
 //
 //   (1) under the lock: result there, or can it be had now? done
-//   (2) under the lock: which states outside are not signaled? only those are polled, or a wait for all would spin on the others
+//   (2) else note which states outside were not signaled: only those are polled, or a wait for all would spin on the others
 //   (3) poll them, and the waiter's own descriptor if a state of this process is among the waiter's
 //
-// Whoever sets a state of this process between (1) and (3) finds the waiter in its queue, gives it its result and kicks its
-// descriptor. Whoever sets one outside makes its descriptor readable, which poll() does not miss. A state that moves outside
+// Whoever sets a state of this process between (1) and (3) finds the waiter in its queue and gives it its result, or sends it to (1)
+// because what it does not poll may have been taken; then kicks its descriptor. Whoever sets one outside makes its descriptor readable, which poll() does not miss. A state that moves outside
 // while threads wait for it sends them to (1).
 
 import CLinuxShims
@@ -26,12 +26,17 @@ class Waiter: @unchecked Sendable {
     /// sleeps on this word.
     fileprivate let result = Atomic<UInt32>(Waiter.waiting)
     fileprivate static let waiting: UInt32 = 0
-    /// A state has moved outside: sleep in poll().
+    /// A state has moved outside, or what is polled may be too little.
     fileprivate static let lookAgain: UInt32 = .max
     /// Kicked when the wait has ended. Set under the lock by the thread that waits, not after the end.
     fileprivate var alarm: Descriptor?
+    /// Descriptors of the states outside that the last look did not find signaled; nil among them for a state that can only be
+    /// looked at. Changed under the lock.
+    private var missing: [Descriptor?] = []
     /// A state is of this process, so another thread may end the wait. The waiting thread's own.
     private var needsAlarm = false
+    /// It sleeps in poll(), or is about to. Changed under the lock.
+    private(set) var isPolling = false
 
     init(states: [SignalState], all: Bool) {
         self.states = states
@@ -48,19 +53,30 @@ class Waiter: @unchecked Sendable {
 
     fileprivate var index: Int { Int(result.load(ordering: .acquiring)) - 1 }
 
-    /// Takes what the wait is for, if it is there: the index of the first signaled state, or 0 when all are.
+    /// Takes what the wait is for, if it is there: the index of the first signaled state, or 0 when all are. Else `missing` is what it
+    /// did not find. Each state outside is looked at once: a second look might see another signal than the first, and what one
+    /// look misses and the other does not would not be waited for.
     func satisfyLocked(_ state: inout WaitState) -> Int? {
+        missing.removeAll(keepingCapacity: true)
         if !all {
-            for (index, each) in states.enumerated() where each.isSignaledLocked(&state) {
-                if each.takeLocked(&state) { return index }
+            for (index, each) in states.enumerated() {
+                if each.isSignaledLocked(&state), each.takeLocked(&state) { return index }
+                if let outside = each.outsideLocked(&state) { missing.append(outside.descriptor) }
             }
             return nil
         }
-        guard states.allSatisfy({ $0.isSignaledLocked(&state) }) else { return nil }
+        var isComplete = true
+        for each in states where !each.isSignaledLocked(&state) {
+            isComplete = false
+            if let outside = each.outsideLocked(&state) { missing.append(outside.descriptor) }
+        }
+        guard isComplete else { return nil }
         // Those outside first: another process may be faster, and then nothing may have happened.
         var taken: [SignalState] = []
-        for each in states where each.outsideLocked(&state) != nil {
+        for each in states {
+            guard let outside = each.outsideLocked(&state) else { continue }
             guard each.takeLocked(&state) else {
+                missing.append(outside.descriptor)
                 for other in taken { other.giveBackLocked(&state) }
                 return nil
             }
@@ -87,8 +103,8 @@ class Waiter: @unchecked Sendable {
     /// ORDER: release. Pairs with the acquire loads of the sleeper.
     func finishLocked(_ index: Int, _ state: inout WaitState) { result.store(UInt32(index + 1), ordering: .releasing) }
 
-    /// One of the states has moved outside. Returns what `wake` needs then.
-    func stateMovedLocked(_ state: inout WaitState) -> Descriptor? {
+    /// Sends a sleeping thread to (1). Returns what `wake` needs then.
+    func lookAgainLocked(_ state: inout WaitState) -> Descriptor? {
         result.store(Waiter.lookAgain, ordering: .releasing)
         return alarm
     }
@@ -107,21 +123,14 @@ class Waiter: @unchecked Sendable {
 
     // MARK: The sleeping thread
 
-    /// What to poll, nil when every state is of this process. Nil among the descriptors: a state that can only be looked at.
+    /// What to poll after `satisfyLocked` has found too little, nil when every state is of this process.
     fileprivate func descriptorsLocked(_ state: inout WaitState) -> [Descriptor?]? {
-        var descriptors: [Descriptor?] = [], isAnyOutside = false
-        needsAlarm = false
-        for each in states {
-            guard let outside = each.outsideLocked(&state) else {
-                needsAlarm = true
-                continue
-            }
-            isAnyOutside = true
-            if !all || !outside.isSignaled { descriptors.append(outside.descriptor) }
-        }
-        guard isAnyOutside else { return nil }
+        let outside = states.count { $0.outsideLocked(&state) != nil }
+        guard outside > 0 else { return nil }
+        needsAlarm = outside < states.count
+        isPolling = true
         if !isFinished { result.store(Waiter.waiting, ordering: .relaxed) }
-        return descriptors
+        return missing
     }
 
     private enum Outcome {

@@ -137,7 +137,7 @@ private final class PacketWait: Waiter, @unchecked Sendable {
 
     override var isUnattended: Bool { true }
 
-    override func stateMovedLocked(_ state: inout WaitState) -> Descriptor? {
+    override func lookAgainLocked(_ state: inout WaitState) -> Descriptor? {
         OutsideWatch.addLocked(self, &state)
         return nil
     }

@@ -137,6 +137,31 @@ private func close(_ handles: HANDLE?...) {
         close(here, outside)
     }
 
+    @Test func `What was there outside and was taken is waited for again`() throws {
+        // The waiter sees the event outside signaled and waits for the one here; then the first is taken, and comes later.
+        let here = makeEvent(), outside = makeEvent(SynchronizationEvent), shared = try descriptor(of: outside)
+        let values = [UInt(bitPattern: here), UInt(bitPattern: outside)], signal = try state(of: here)
+        for _ in 0 ..< 20 {
+            _ = SharedEvent.put(shared)
+            onThreads(2) { index in
+                let handles = values.map { HANDLE(bitPattern: $0) }
+                if index == 0 {
+                    #expect(waitFor(handles, WaitAll, nil) == .success)
+                } else {
+                    eventually { signal.waiterCount == 1 }
+                    usleep(2000)
+                    #expect(SharedEvent.take(shared))
+                    #expect(nt(NtSetEvent(handles[0], nil)) == .success)
+                    usleep(2000)
+                    _ = SharedEvent.put(shared)
+                }
+            }
+            #expect(waitFor(outside) == .timeout)
+            #expect(nt(NtResetEvent(here, nil)) == .success)
+        }
+        close(here, outside)
+    }
+
     @Test func `A wait that cannot be had does not spin on the event that is there`() throws {
         let there = makeEvent(signaled: true), missing = makeEvent(), here = makeEvent()
         _ = try descriptor(of: there)

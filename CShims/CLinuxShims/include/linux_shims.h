@@ -181,6 +181,7 @@ int ntlpc_poll(const int32_t *_Nonnull fds, uint8_t *_Nonnull ready, int count, 
 #define NTLPC_DESCRIPTOR_EVENT   3      /* an eventfd */
 #define NTLPC_DESCRIPTOR_TASK    4      /* a pidfd */
 int ntlpc_descriptor_kind(int fd);                              /* or -errno, without /proc among others */
+int64_t ntlpc_regular_size(int fd);                             /* of a file as the kernel knows it, -EINVAL for other things */
 int ntlpc_duplicate(int fd, bool ours);                         /* `ours`: high, and closed in the child of a fork */
 int ntlpc_reopen(int fd, bool reads, bool writes);              /* the same file, opened anew */
 int ntlpc_open_mode(int fd);                                    /* 1 reads, 2 writes, 3 both, 0 neither; -errno */
