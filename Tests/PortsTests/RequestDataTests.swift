@@ -48,7 +48,7 @@ final class Block: @unchecked Sendable {
     }
     convenience init(count: Int) { self.init([UInt8](repeating: Message.marker, count: count)) }
     deinit { base.deallocate() }
-    var bytes: [UInt8] { Array(UnsafeRawBufferPointer(start: base, count: count)) }
+    var bytes: [UInt8] { withExtendedLifetime(self) { Array(UnsafeRawBufferPointer(start: base, count: count)) } }
 }
 
 @Suite(.guarded) struct RequestDataTests {
@@ -292,12 +292,12 @@ final class Block: @unchecked Sendable {
         let wrong = Atomic<Int>(0), left = Atomic<Int>(3)
         let servers = (0 ..< 3).map { _ in
             Background {
-                let buffer = Block(count: 40_000)
+                let buffer = Block(count: 40_000), other = Block(count: 40_000)
                 while left.load(ordering: .acquiring) > 0 {
                     let request = Message(room: 512)
                     guard listener.lpcReceive(request, timeout: after(milliseconds: 20)) == .success else { continue }
                     // A second thread reads while the first answers: it gets all or learns that nobody waits.
-                    let late = Background { listener.readData(request, 0, Block(count: 40_000).base, 40_000) }
+                    let late = Background { listener.readData(request, 0, other.base, 40_000) }
                     let outcome = listener.readData(request, 0, buffer.base, 40_000)
                     if outcome != .success || buffer.bytes.contains(where: { $0 != buffer.bytes[0] }) { wrong.wrappingAdd(1, ordering: .relaxed) }
                     if listener.lpcReply(request) != .success { wrong.wrappingAdd(1, ordering: .relaxed) }
@@ -308,7 +308,8 @@ final class Block: @unchecked Sendable {
         onThreads(3) { thread in
             for round in 0 ..< rounds {
                 let memory = Block([UInt8](repeating: UInt8((thread * 50 + round) & 0xFF), count: 40_000))
-                if client.lpcRequest(dataRequest([(memory.base, 40_000)]), Message(room: 512)) != .success { wrong.wrappingAdd(1, ordering: .relaxed) }
+                let outcome = withExtendedLifetime(memory) { client.lpcRequest(dataRequest([(memory.base, 40_000)]), Message(room: 512)) }
+                if outcome != .success { wrong.wrappingAdd(1, ordering: .relaxed) }
             }
             left.wrappingSubtract(1, ordering: .acquiringAndReleasing)
         }
