@@ -38,6 +38,7 @@ typedef struct ntlpc_thread {
     uint32_t waiting_asleep;          /* NTLPC_ASLEEP_* */
     uint32_t reserved2;
     void *_Nullable tracked;          /* the count of a port's calls that the thread's is in (AlpcWaitForPortReferences) */
+    uint64_t work_ticket;   /* for whom the thread works, 0 for itself; see NTExports/WorkOnBehalfCalls */
     uint32_t spin_failures; /* adaptive spinning, see Transport/Spin.swift */
     uint32_t spin_skips;
     struct ntlpc_thread *_Nullable next;

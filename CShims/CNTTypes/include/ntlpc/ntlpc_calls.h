@@ -324,7 +324,16 @@
       (ThreadHandle, ThreadInformationClass, ThreadInformation, ThreadInformationLength, ReturnLength), 5) \
     X(NTSTATUS, NtSetInformationThread, \
       (HANDLE ThreadHandle, THREADINFOCLASS ThreadInformationClass, PVOID ThreadInformation, ULONG ThreadInformationLength), \
-      (ThreadHandle, ThreadInformationClass, ThreadInformation, ThreadInformationLength), 4)
+      (ThreadHandle, ThreadInformationClass, ThreadInformation, ThreadInformationLength), 4) \
+    X(NTSTATUS, RtlGetThreadWorkOnBehalfTicket, \
+      (PRTL_WORK_ON_BEHALF_TICKET_EX Ticket, ULONG Flags), \
+      (Ticket, Flags), 2) \
+    X(NTSTATUS, RtlSetThreadWorkOnBehalfTicket, \
+      (PALPC_WORK_ON_BEHALF_TICKET Ticket), \
+      (Ticket), 1) \
+    X(NTSTATUS, RtlClearThreadWorkOnBehalfTicket, \
+      (VOID), \
+      (), 0)
 
 /* Everything that libntlpc.so exports under an NT name */
 #define NTLPC_ALL_CALLS(X) NTLPC_PORT_CALLS(X) NTLPC_NATIVE_HOST_CALLS(X)

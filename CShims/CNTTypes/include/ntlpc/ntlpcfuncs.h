@@ -141,6 +141,14 @@ PPORT_MESSAGE NTAPI AlpcGetMessageFromCompletionList(PVOID CompletionList, PALPC
 VOID NTAPI AlpcFreeCompletionListMessage(PVOID CompletionList, PPORT_MESSAGE Message);
 PALPC_MESSAGE_ATTRIBUTES NTAPI AlpcGetCompletionListMessageAttributes(PVOID CompletionList, PPORT_MESSAGE Message);
 
+/* ---- Working on behalf of another thread ---- */
+
+/* The ticket of the thread that the calling thread works for; its own when it works for itself. */
+NTSTATUS NTAPI RtlGetThreadWorkOnBehalfTicket(PRTL_WORK_ON_BEHALF_TICKET_EX Ticket, ULONG Flags);
+/* The calling thread works for the ticket's thread from now on. */
+NTSTATUS NTAPI RtlSetThreadWorkOnBehalfTicket(PALPC_WORK_ON_BEHALF_TICKET Ticket);
+NTSTATUS NTAPI RtlClearThreadWorkOnBehalfTicket(VOID);
+
 /* ---- Thread pool ---- */
 
 NTSTATUS NTAPI TpAllocAlpcCompletion(PTP_ALPC *AlpcReturn, HANDLE AlpcPort, PTP_ALPC_CALLBACK Callback, PVOID Context,
