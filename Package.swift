@@ -83,7 +83,7 @@ let package = Package(
         .executableTarget(name: "PeerProcess", dependencies: ["NTExports", "NTObjects", "NTTypes", "LinuxSystem", "CNTTypes", "CLinuxShims"], path: "Tests/PeerProcess"),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "CLinuxShims"]),
         .testTarget(name: "TransportTests", dependencies: ["Transport", "LinuxSystem", "CWireFormat", "CLinuxShims"]),
-        .testTarget(name: "PortsTests", dependencies: ["PeerProcess", "LinuxSystem", "NTExports", "Ports", "NTObjects", "NTTypes", "CNTTypes", "CLinuxShims"]),
+        .testTarget(name: "PortsTests", dependencies: ["PeerProcess", "Transport", "LinuxSystem", "NTExports", "Ports", "NTObjects", "NTTypes", "CNTTypes", "CWireFormat", "CLinuxShims"]),
     ],
     swiftLanguageModes: [.v6]
 )
