@@ -37,9 +37,11 @@ unsigned random_below(unsigned limit);
 
 /* ---- Objects the calls are made on ---- */
 
-enum { PORTS_OF_POOL = 9 };
+enum { PORTS_OF_POOL = 14 };
 struct pool {
-    HANDLE ports[PORTS_OF_POOL];            /* C S K of two ALPC conversations, one of them waitable, and of an LPC one */
+    /* C S K of two ALPC conversations, one of them waitable, and of an LPC one; clients of the server that answers, and two that
+     * wait to be accepted. */
+    HANDLE ports[PORTS_OF_POOL];
     HANDLE events[2], sections[1], completions[1], stale[2];
     struct nt_name alpc_name, lpc_name;
     ULONG ids[16];                          /* of messages seen lately */
@@ -61,8 +63,14 @@ void close_pool(void);
 void release_pool(void);
 /* Sends a few messages so that there is something to receive. */
 void stir_pool(void);
+void usual_port_attributes(ALPC_PORT_ATTRIBUTES *attributes, ULONG flags);
 HANDLE some_handle(void);
 void note_id(ULONG id);
+
+/* ---- A server that answers ---- */
+
+extern struct nt_name served_alpc, served_lpc;
+void start_server(void);
 
 /* ---- Values ---- */
 

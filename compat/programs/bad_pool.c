@@ -24,7 +24,7 @@ static void name_port(struct nt_name *name, const char *what)
     make_name(name, text);
 }
 
-static void usual(ALPC_PORT_ATTRIBUTES *attributes, ULONG flags)
+void usual_port_attributes(ALPC_PORT_ATTRIBUTES *attributes, ULONG flags)
 {
     memset(attributes, 0, sizeof *attributes);
     attributes->Flags = ALPC_PORFLG_ALLOW_LPC_REQUESTS | ALPC_PORFLG_ALLOW_IMPERSONATION | ALPC_PORFLG_ALLOW_DUP_OBJECT | flags;
@@ -47,12 +47,23 @@ static void connect_alpc(HANDLE *ports, ULONG flags)
     union { PORT_MESSAGE header; unsigned char bytes[0x1000]; } message;
 
     name_port(&pool.alpc_name, "alpc");
-    usual(&attributes, flags);
+    usual_port_attributes(&attributes, flags);
     expect(NtAlpcCreatePort(&ports[0], &pool.alpc_name.attributes, &attributes), STATUS_SUCCESS, "NtAlpcCreatePort");
     expect(NtAlpcConnectPort(&ports[2], &pool.alpc_name.string, NULL, &attributes, 0, NULL, NULL, NULL, NULL, NULL, NULL), STATUS_SUCCESS, "NtAlpcConnectPort");
     if (flags & ALPC_PORFLG_WAITABLE_PORT) expect(NtWaitForSingleObject(ports[0], FALSE, NULL), STATUS_SUCCESS, "the wait for a connection request");
     expect(receive(ports[0], &message.header, sizeof message), STATUS_SUCCESS, "the receive of a connection request");
     expect(NtAlpcAcceptConnectPort(&ports[1], ports[0], 0, NULL, &attributes, NULL, &message.header, NULL, TRUE), STATUS_SUCCESS, "NtAlpcAcceptConnectPort");
+}
+
+/* A client whose connection request is received and not answered. */
+static void connect_and_wait(HANDLE *client)
+{
+    union { PORT_MESSAGE header; unsigned char bytes[0x1000]; } message;
+    LARGE_INTEGER now = { .QuadPart = 0 };
+    SIZE_T size = sizeof message;
+
+    if (!NT_SUCCESS(NtAlpcConnectPort(client, &pool.alpc_name.string, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL))) return;
+    if (NT_SUCCESS(NtAlpcSendWaitReceivePort(pool.ports[0], 0, NULL, NULL, &message.header, &size, NULL, &now))) note_id(message.header.MessageId);
 }
 
 struct connector { HANDLE port; NTSTATUS status; };
@@ -84,6 +95,22 @@ static void connect_lpc(HANDLE *ports)
     ports[2] = connector.port;
 }
 
+/* Clients of the server that answers. */
+static void connect_served(HANDLE *alpc, HANDLE *lpc)
+{
+    ALPC_PORT_ATTRIBUTES attributes;
+    SECURITY_QUALITY_OF_SERVICE quality;
+    union { PORT_MESSAGE header; unsigned char bytes[0x1000]; } message;
+    SIZE_T size = sizeof message;
+
+    usual_port_attributes(&attributes, 0);
+    quality = attributes.SecurityQos;
+    memset(&message, 0, sizeof message.header);
+    message.header.u1.s1.TotalLength = sizeof message.header;
+    expect(NtAlpcConnectPort(alpc, &served_alpc.string, NULL, &attributes, ALPC_SYNC_CONNECTION, NULL, &message.header, &size, NULL, NULL, NULL), STATUS_SUCCESS, "NtAlpcConnectPort to the server");
+    expect(NtConnectPort(lpc, &served_lpc.string, &quality, NULL, NULL, NULL, NULL, NULL), STATUS_SUCCESS, "NtConnectPort to the server");
+}
+
 void make_pool(void)
 {
     static unsigned char *list;
@@ -98,6 +125,8 @@ void make_pool(void)
     connect_alpc(&pool.ports[3], ALPC_PORFLG_WAITABLE_PORT | ALPC_PORFLG_ALLOW_MULTIHANDLE_ATTRIBUTE);
     connect_alpc(&pool.ports[0], 0);        /* last, so that its name is the one that is used */
     connect_lpc(&pool.ports[6]);
+    connect_served(&pool.ports[9], &pool.ports[10]);
+    for (unsigned i = 11; i < 14; i++) connect_and_wait(&pool.ports[i]);
     for (unsigned i = 0; i < 2; i++) expect(host.create_event(&pool.events[i], EVENT_ALL_ACCESS, NULL, i ? NotificationEvent : SynchronizationEvent, TRUE), STATUS_SUCCESS, "NtCreateEvent");
     if (host.create_section) host.create_section(&pool.sections[0], SECTION_ALL_ACCESS, NULL, &size, PAGE_READWRITE, SEC_COMMIT, NULL);
     if (host.create_completion) host.create_completion(&pool.completions[0], 0x1f0003, NULL, 0);

@@ -96,13 +96,13 @@ static void make_sid(unsigned char *sid)
 
 static void make_string(UNICODE_STRING *string, unsigned char *room, int legacy)
 {
-    const struct nt_name *name = legacy ? &pool.lpc_name : &pool.alpc_name;
+    const struct nt_name *name = CHANCE(50) ? legacy ? &served_lpc : &served_alpc : legacy ? &pool.lpc_name : &pool.alpc_name;
     memcpy(room, name->characters, name->string.Length + 2u);
     string->Length = name->string.Length;
     string->MaximumLength = (USHORT)(string->Length + 2);
     string->Buffer = inner(room, string->Length);
     /* Names of nothing are the rule, or connects would wait for an answer too often. */
-    if (CHANCE(70)) room[string->Length - 2] = 'x';
+    if (CHANCE(name == &served_lpc || name == &served_alpc ? 20 : 90)) room[string->Length - 2] = 'x';
     if (CHANCE(10)) string->Length = (USHORT)odd_number();
     if (CHANCE(5)) for (unsigned i = 0; i < 64; i++) room[i] = (unsigned char)random_number();
 }
@@ -353,6 +353,12 @@ static uint64_t plain_value(const struct parameter *parameter, int bad)
     if (is(parameter, "ACCESS_MASK")) return CHANCE(60) ? MAXIMUM_ALLOWED : odd_flags();
     if (is(parameter, "BOOLEAN")) return random_below(2) | (bad ? odd_number() << 8 : 0);
     if (!strcmp(parameter->name, "ResourceId") && pool.reserve_count && !bad) return pool.reserves[random_below(pool.reserve_count)];
+    if (!bad && CHANCE(70)) {
+        static const unsigned lengths[] = { 0, 4, 8, 12, 16, 20, 24, 32, 56, 72, 0x100, 0x1000 };
+        if (!strcmp(parameter->name, "Length") || strstr(parameter->name, "Size") || !strcmp(parameter->name, "ObjectInformationLength")) return lengths[random_below(12)];
+        if (!strcmp(parameter->name, "DataEntryIndex")) return random_below(2);
+        if (!strcmp(parameter->name, "Count")) return random_below(5);
+    }
     if (!strcmp(parameter->name, "SectionSize") && CHANCE(60)) return 0x10000;
     if (!strcmp(parameter->name, "MaxMessageLength") || !strcmp(parameter->name, "MaxConnectionInfoLength")) return bad ? odd_number() : 64;
     return odd_number();
