@@ -77,7 +77,7 @@ let package = Package(
         .testTarget(name: "ToolTests", dependencies: ["ntlpctl"]),
 
         // Under Wine, with a double in place of the core; built by the tests themselves.
-        .testTarget(name: "WinePreloadTests", exclude: ["CoreDouble", "Programs"]),
+        .testTarget(name: "WinePreloadTests", exclude: ["CoreDouble", "Peer", "Programs"]),
 
         // Tests of the Linux side and of the ports, with a second process to talk to.
         .executableTarget(name: "PeerProcess", dependencies: ["NTExports", "NTObjects", "NTTypes", "LinuxSystem", "CNTTypes", "CLinuxShims"], path: "Tests/PeerProcess"),

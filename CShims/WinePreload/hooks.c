@@ -13,9 +13,6 @@
 
 #if defined(__x86_64__)
 
-#define THREAD_AM_I_LAST_THREAD 12u     /* ThreadAmILastThread: ULONG */
-#define THREAD_QUERY_LIMITED_INFORMATION 0x0800u
-
 static HANDLE plain(HANDLE handle) { return (HANDLE)((uintptr_t)handle & ~(uintptr_t)3); }
 
 static bool is_protected(HANDLE handle) {
@@ -124,33 +121,21 @@ static NTSTATUS hook_NtQueryObject(HANDLE handle, ULONG kind, void *buffer, ULON
 }
 
 /* ---- NtQueryInformationThread, NtTerminateThread ----
- * A Windows process ends with its last thread, and a thread that returns asks whether it is that one. The event helper never
- * returns, and must not keep the process: with only the helper beside it a thread is the last. Two threads that end at the same
- * moment both hear no; for them, and for the last thread when it is terminated, the helper looks whether it is alone. */
-
-static bool only_the_helper_is_left(void) {
-    HANDLE thread = NULL, next;
-    int count = 0;
-    while (wine_NtGetNextThread(NtCurrentProcess(), thread, THREAD_QUERY_LIMITED_INFORMATION, 0, 0, &next) >= 0) {
-        if (thread) wine_NtClose(thread);
-        thread = next;
-        if (++count > 2) break;
-    }
-    if (thread) wine_NtClose(thread);
-    return count == 2;
-}
+ * A thread that returns asks whether it is the last one; our own threads do not count (own_threads.c). They exist only together
+ * with the helper. */
 
 static NTSTATUS hook_NtQueryInformationThread(HANDLE thread, ULONG kind, void *buffer, ULONG size, ULONG *needed) {
     NTSTATUS status = wine_NtQueryInformationThread(thread, kind, buffer, size, needed);
-    if (UNLIKELY(kind == THREAD_AM_I_LAST_THREAD) && status >= 0 && event_helper_is_running()) {
+    if (UNLIKELY(kind == ThreadAmILastThread) && status >= 0 && helper_is_running()) {
         ULONG *last = buffer;
-        if (!*last && only_the_helper_is_left()) *last = 1;
+        wine_thread_enter();
+        if (!*last && own_threads_are_all_others()) *last = 1;
     }
     return status;
 }
 
 static NTSTATUS hook_NtTerminateThread(HANDLE thread, NTSTATUS status) {
-    if (UNLIKELY(event_helper_is_running())) event_helper_thread_ends(status);
+    if (UNLIKELY(helper_is_running())) own_threads_one_ends(status);
     return wine_NtTerminateThread(thread, status);
 }
 

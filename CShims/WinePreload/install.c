@@ -202,12 +202,9 @@ static NTSTATUS protect(void *at, size_t size, ULONG protection, ULONG *before) 
     return wine_NtProtectVirtualMemory(NtCurrentProcess(), &at, &bytes, protection, before);
 }
 
-static uint8_t *helper_entry;
-uint8_t *preload_helper_entry(void) { return helper_entry; }
-
 /* One export for each call, and the same code as Zw... for each Nt... */
 static pe_export *list_exports(uint32_t stubs_rva, uint32_t *count, char **text) {
-    uint32_t calls = stubs_count() - 1;
+    uint32_t calls = stubs_count();
     pe_export *exports = malloc(2 * calls * sizeof *exports);
     size_t room = 0;
     for (uint32_t i = 0; i < calls; i++) room += strlen(stubs_name(i)) + 1;
@@ -234,7 +231,7 @@ static pe_export *list_exports(uint32_t stubs_rva, uint32_t *count, char **text)
 
 /* Step 4, and the first half of 5. */
 static bool extend_exports(const pe_image *image) {
-    size_t stubs_size = (stubs_count() * STUB_SIZE + PAGE - 1) & ~(size_t)(PAGE - 1);
+    size_t code_size = (stubs_size() + PAGE - 1) & ~(size_t)(PAGE - 1);
     const uint8_t *dispatcher = pe_image_find(image, "__wine_unix_call_dispatcher");
     uint32_t count, directory_size = 0;
     char *text;
@@ -242,20 +239,19 @@ static bool extend_exports(const pe_image *image) {
     if (!dispatcher) return false;
     pe_export *exports = list_exports(0, &count, &text);
     if (!exports) return false;
-    size_t size = (stubs_size + pe_exports_size(image, exports, count) + PAGE - 1) & ~(size_t)(PAGE - 1);
+    size_t size = (code_size + pe_exports_size(image, exports, count) + PAGE - 1) & ~(size_t)(PAGE - 1);
     uint8_t *memory = allocate_above(image, size);
     bool done = memory != NULL;
     if (done) {
         uint32_t rva = (uint32_t)(memory - image->base);
-        for (uint32_t i = 0; i < stubs_count() && done; i++) done = stubs_write(memory + i * STUB_SIZE, i, dispatcher);
+        done = stubs_write(memory, dispatcher, pe_image_find(image, "RtlAddFunctionTable"));
         for (uint32_t i = 0; i < count; i++) exports[i].rva += rva;
-        directory_size = pe_exports_write(image, memory + stubs_size, exports, count);
-        helper_entry = memory + stubs_helper_index() * STUB_SIZE;
-        done = done && protect(memory, stubs_size, PAGE_EXECUTE_READ, &before) >= 0
-            && protect(memory + stubs_size, size - stubs_size, PAGE_READONLY, &before) >= 0
+        directory_size = pe_exports_write(image, memory + code_size, exports, count);
+        done = done && protect(memory, code_size, PAGE_EXECUTE_READ, &before) >= 0
+            && protect(memory + code_size, size - code_size, PAGE_READONLY, &before) >= 0
             && protect(image->export_slot, 8, PAGE_READWRITE, &before) >= 0;
         if (done) {
-            image->export_slot[0] = rva + (uint32_t)stubs_size;
+            image->export_slot[0] = rva + (uint32_t)code_size;
             image->export_slot[1] = directory_size;
             protect(image->export_slot, 8, before, &before);
         } else {
@@ -312,7 +308,7 @@ void preload_wine_starts(void *address_in_ntdll) {
     dlclose(ntdll);
     clock_gettime(CLOCK_MONOTONIC, &end);
     if (installed)
-        preload_trace("installed: %u calls, %s convention, %ld us", stubs_count() - 1, wine_calls_are_sysv ? "System V" : "Microsoft",
+        preload_trace("installed: %u calls, %s convention, %ld us", stubs_count(), wine_calls_are_sysv ? "System V" : "Microsoft",
                       (end.tv_sec - begin.tv_sec) * 1000000 + (end.tv_nsec - begin.tv_nsec) / 1000);
 }
 

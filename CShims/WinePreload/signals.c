@@ -38,7 +38,10 @@ extern void *__dso_handle __attribute__((visibility("hidden")));
 
 /* Runs before the destructors of thread-specific data, and so before the core's. Wine has closed the thread's connection to
  * its server by then: from here on the thread is as foreign to Wine as any. */
-static void thread_ends(void *thread) { ((wine_thread *)thread)->entered = false; }
+static void thread_ends(void *thread) {
+    own_thread_end();
+    ((wine_thread *)thread)->entered = false;
+}
 
 void wine_thread_enter_slow(void) {
     wine_critical_enter();

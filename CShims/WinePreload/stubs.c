@@ -105,7 +105,8 @@ static NTSTATUS (*const unix_functions[])(uint64_t *arguments) = {
 #define ROW(type, name, parameters, arguments, count) unix_##name,
     NTLPC_PORT_CALLS(ROW)
 #undef ROW
-    event_helper_body,
+    helper_body,
+    worker_body,
 };
 
 static const struct { const char *name; bool wide; } calls[] = {
@@ -115,8 +116,10 @@ static const struct { const char *name; bool wide; } calls[] = {
     { NULL, false },
 };
 
-uint32_t stubs_count(void) { return PORT_CALL_COUNT + 1; }
-uint32_t stubs_helper_index(void) { return PORT_CALL_COUNT; }
+#define HELPER_INDEX PORT_CALL_COUNT
+#define WORKER_INDEX (PORT_CALL_COUNT + 1)
+
+uint32_t stubs_count(void) { return PORT_CALL_COUNT; }
 const char *stubs_name(uint32_t index) { return calls[index].name; }
 
 /* ---- The Windows side ---- */
@@ -147,7 +150,7 @@ static uint8_t *put(uint8_t *at, const void *bytes, size_t count) {
     return at + count;
 }
 
-bool stubs_write(uint8_t *at, uint32_t index, const uint8_t *dispatcher) {
+static bool write_stub(uint8_t *at, uint32_t index, const uint8_t *dispatcher) {
     uint8_t *next = at;
     uint64_t functions = (uint64_t)(uintptr_t)unix_functions;
     bool wide = calls[index].wide;
@@ -164,6 +167,19 @@ bool stubs_write(uint8_t *at, uint32_t index, const uint8_t *dispatcher) {
     next = put(next, &displacement, sizeof displacement);
     if (wide) next = put(next, wide_end, sizeof wide_end);
     memset(next, 0xcc, STUB_SIZE - (size_t)(next - at));        /* int3 */
+    return true;
+}
+
+static uint8_t *helper_stub;
+uint8_t *stubs_helper(void) { return helper_stub; }
+
+size_t stubs_size(void) { return WORKER_INDEX * STUB_SIZE + worker_code_size(); }
+
+bool stubs_write(uint8_t *at, const uint8_t *dispatcher, void *add_function_table) {
+    for (uint32_t i = 0; i < WORKER_INDEX; i++)
+        if (!write_stub(at + i * STUB_SIZE, i, dispatcher)) return false;
+    helper_stub = at + HELPER_INDEX * STUB_SIZE;
+    worker_code_write(at + WORKER_INDEX * STUB_SIZE, unix_functions, WORKER_INDEX, dispatcher, add_function_table);
     return true;
 }
 

@@ -24,9 +24,26 @@ bool wine_calls_are_sysv;
 WINE_CALLS(DEFINE)
 #undef DEFINE
 
-static const struct { const char *name; void **entry; } entries[] = {
-#define ROW(name, parameters, arguments) { #name, &entry_##name },
+#define DEFINE(name, parameters, arguments) \
+    static void *entry_##name; \
+    static __attribute__((noinline)) NTSTATUS name##_ms parameters { return ((MS_ABI NTSTATUS (*) parameters)entry_##name) arguments; } \
+    static __attribute__((noinline)) NTSTATUS name##_sysv parameters { return ((NTSTATUS (*) parameters)entry_##name) arguments; } \
+    NTSTATUS wine_##name parameters { \
+        return !entry_##name ? STATUS_NOT_SUPPORTED : wine_calls_are_sysv ? name##_sysv arguments : name##_ms arguments; \
+    }
+WINE_OPTIONAL_CALLS(DEFINE)
+WINE_SERVER_CALLS(DEFINE)
+#undef DEFINE
+
+static const struct { const char *name; void **entry; bool is_optional; } entries[] = {
+#define ROW(name, parameters, arguments) { #name, &entry_##name, false },
     WINE_CALLS(ROW)
+#undef ROW
+#define ROW(name, parameters, arguments) { #name, &entry_##name, true },
+    WINE_OPTIONAL_CALLS(ROW)
+#undef ROW
+#define ROW(name, parameters, arguments) { "wine_" #name, &entry_##name, true },
+    WINE_SERVER_CALLS(ROW)
 #undef ROW
 };
 #define ENTRY_COUNT (sizeof entries / sizeof *entries)
@@ -55,10 +72,9 @@ bool wine_calls_find(void *ntdll) {
     void *probe = dlsym(ntdll, "NtQuerySystemTime");
     for (size_t i = 0; i < ENTRY_COUNT; i++) {
         *entries[i].entry = dlsym(ntdll, entries[i].name);
-        if (!*entries[i].entry) {
-            preload_trace("not installed: ntdll.so has no %s", entries[i].name);
-            return false;
-        }
+        if (*entries[i].entry) continue;
+        preload_trace("%sntdll.so has no %s", entries[i].is_optional ? "" : "not installed: ", entries[i].name);
+        if (!entries[i].is_optional) return false;
     }
     if (!probe || !probe_convention(probe, &wine_calls_are_sysv)) {
         preload_trace("not installed: ntdll.so's calling convention is not known");

@@ -4,7 +4,8 @@
  * duplicate it with calls that Wine serves. So a port's handle is an event's. The program's handle carries no right to set
  * or reset the event; a waitable port keeps a second handle that does.
  *
- * All functions but SetSignaled and CloseWaitable are for threads of Wine's, inside a port call or a hook. */
+ * All functions are for threads of Wine's, inside a port call or a hook, but for those that ntlpc_host.h lets any thread call.
+ * They check it: the core's own threads are none of Wine's. */
 #define _GNU_SOURCE
 #include "wine_preload.h"
 #include <stdlib.h>
@@ -128,13 +129,22 @@ static NTSTATUS classify_handle(HANDLE handle) {
     return status == STATUS_INVALID_HANDLE ? STATUS_INVALID_HANDLE : STATUS_OBJECT_TYPE_MISMATCH;
 }
 
-static bool is_directory(HANDLE handle, NTSTATUS *status) {
-    static const WCHAR name[] = u"Directory";
+NTSTATUS query_type_name(HANDLE handle, WCHAR name[32], ULONG *length) {
     struct { OBJECT_TYPE_INFORMATION type; WCHAR text[64]; } information;
-    *status = wine_NtQueryObject(handle, ObjectTypeInformation, &information, sizeof information, NULL);
-    if (*status < 0) return false;
-    return information.type.TypeName.Length == sizeof name - sizeof *name
-        && !memcmp(information.type.TypeName.Buffer, name, sizeof name - sizeof *name);
+    NTSTATUS status = wine_NtQueryObject(handle, ObjectTypeInformation, &information, sizeof information, NULL);
+    if (status < 0) return status;
+    *length = information.type.TypeName.Length / sizeof *name;
+    if (*length > 32) *length = 0;
+    memcpy(name, information.type.TypeName.Buffer, *length * sizeof *name);
+    return status;
+}
+
+static bool is_directory(HANDLE handle, NTSTATUS *status) {
+    static const WCHAR wanted[] = u"Directory";
+    WCHAR name[32];
+    ULONG length;
+    *status = query_type_name(handle, name, &length);
+    return *status >= 0 && length == sizeof wanted / sizeof *wanted - 1 && !memcmp(name, wanted, length * sizeof *name);
 }
 
 static NTSTATUS query_directory_name(HANDLE directory, WCHAR *buffer, ULONG *length) {
@@ -174,6 +184,16 @@ static void query_client_id(CLIENT_ID *id) {
     }
 }
 
+/* ---- Waits ----
+ * When an alertable wait is interrupted, Wine prepares the thread to run its APC as soon as it is back on the Windows side, with
+ * STATUS_USER_APC as what the call under way returns, whatever it really returns. So the wait ends here as any other does, and
+ * nothing is abandoned; but the call has been answered. */
+static NTSTATUS wait_for_handle(HANDLE handle, BOOLEAN alertable, PLARGE_INTEGER timeout) {
+    if (!wine_thread_current.entered) return STATUS_UNSUCCESSFUL;
+    helper_stand_in();
+    return wine_NtWaitForSingleObject(handle, alertable != 0, timeout);
+}
+
 const NTLPC_HOST wine_host = {
     .Size = sizeof(NTLPC_HOST),
     .World = NTLPC_WORLD_WINE,
@@ -184,6 +204,22 @@ const NTLPC_HOST wine_host = {
     .ClassifyHandle = classify_handle,
     .QueryDirectoryName = query_directory_name,
     .QueryClientId = query_client_id,
+    .QueryHandle = wine_query_handle,
+    .HandleToDescriptor = wine_handle_to_descriptor,
+    .DescriptorToHandle = wine_descriptor_to_handle,
+    .QuerySession = wine_query_session,
+    .SendHandle = wine_send_handle,
+    .CloseObject = wine_close_object,
+    .ReferenceCompletionPort = wine_reference_completion_port,
+    .PostCompletion = wine_post_completion,
+    .ReleaseCompletionPort = wine_release_completion_port,
+    .OpenProcess = wine_open_process,
+    .OpenThread = wine_open_thread,
+    .QueryThread = wine_thread_id,
+    .QueryToken = wine_query_token,
+    .Impersonate = wine_impersonate,
+    .WaitForHandle = wait_for_handle,
+    .StartWorker = wine_start_worker,
 };
 
 #endif

@@ -1,16 +1,25 @@
 /* What the files of the Wine preload library share.
  *
- *   install.c        sees Wine start, finds its parts, makes the changes in one go
- *   exports.c        ntdll.dll's new export directory
- *   stubs.c          code that ntdll.dll's new exports lead to, and the Unix side of each call
- *   core.c           loads libntlpc.so at the first port call
- *   wine_calls.c     Wine's own calls, whatever their calling convention
- *   hooks.c          NtClose, NtDuplicateObject, NtQueryObject, and the end of threads
- *   wine_host.c      the host table that the core works through
- *   event_helper.c   sets and resets events for threads that may not call Wine
- *   signals.c        what comes before Wine's signal handlers, and what is known of each thread
+ *   install.c          sees Wine start, finds its parts, makes the changes in one go
+ *   exports.c          ntdll.dll's new export directory
+ *   stubs.c            code that ntdll.dll's new exports lead to, and the Unix side of each call
+ *   core.c             loads libntlpc.so at the first port call
+ *   wine_calls.c       Wine's own calls, whatever their calling convention
+ *   hooks.c            NtClose, NtDuplicateObject, NtQueryObject, and the end of threads
+ *   signals.c          what comes before Wine's signal handlers, and what is known of each thread
  *
- * Down: install calls exports, stubs and hooks; stubs call core; core calls back through wine_host. Everything here runs on
+ *   wine_host.c        the host table that the core works through; the handles of ports
+ *   wine_objects.c     what messages carry: handles, descriptors
+ *   wine_processes.c   other processes of the session, threads
+ *   wine_identity.c    tokens and impersonation
+ *   wine_completion.c  packets for completion ports
+ *   wine_worker.c      threads that run callbacks; worker_code.S is their Windows side
+ *   waitable_event.c   events behind ports that can be waited for
+ *   helper.c           work for a thread of Wine's, queued by any thread
+ *   own_threads.c      the process's end, when only threads of ours are left
+ *
+ * Down: install calls exports, stubs and hooks; stubs call core; core calls back through wine_host's table, whose functions use
+ * the helper and Wine's calls. Everything here runs on
  * the Unix side of Wine: System V calls, glibc's thread-local storage, Wine's stack for system calls. */
 #ifndef WINE_PRELOAD_H
 #define WINE_PRELOAD_H
@@ -38,7 +47,6 @@ void preload_trace(const char *format, ...) __attribute__((format(printf, 1, 2))
 void preload_complain(const char *format, ...) __attribute__((format(printf, 1, 2))); /* always: the user must know */
 bool preload_directory(char *buffer, size_t size);  /* of this library, with the closing slash */
 void preload_wine_starts(void *address_in_ntdll);   /* by signals.c, when Wine sets up SIGSEGV */
-uint8_t *preload_helper_entry(void);                /* Windows-side start address of the event helper */
 
 /* ---- exports.c ---- */
 typedef struct pe_image {
@@ -58,11 +66,13 @@ uint32_t pe_exports_write(const pe_image *image, uint8_t *at, pe_export *added, 
 
 /* ---- stubs.c ---- */
 #define STUB_SIZE 64u
-uint32_t stubs_count(void);                     /* one for each port call, and the helper's */
-uint32_t stubs_helper_index(void);
-const char *stubs_name(uint32_t index);         /* NULL for the helper's */
-/* Writes STUB_SIZE bytes of code; `dispatcher` is the address of ntdll.dll's pointer to Wine's Unix call dispatcher. */
-bool stubs_write(uint8_t *at, uint32_t index, const uint8_t *dispatcher);
+uint32_t stubs_count(void);                     /* one for each port call, stub i at i * STUB_SIZE */
+const char *stubs_name(uint32_t index);
+size_t stubs_size(void);                        /* with the helper's and the workers' code behind them */
+/* `dispatcher` is the address of ntdll.dll's pointer to Wine's Unix call dispatcher, `add_function_table` its RtlAddFunctionTable
+ * or NULL. */
+bool stubs_write(uint8_t *at, const uint8_t *dispatcher, void *add_function_table);
+uint8_t *stubs_helper(void);                    /* Windows-side start address of the helper */
 
 /* ---- core.c ---- */
 typedef struct core_library {
@@ -71,6 +81,7 @@ typedef struct core_library {
     BOOLEAN (*handle_is_port)(HANDLE Handle);
     BOOLEAN (*handle_fault_signal)(int Signal, void *SigInfo, void *UContext);
     BOOLEAN (*handle_thread_signal)(int Signal);
+    BOOLEAN (*next_work)(PVOID Pool, NTLPC_WORK *Work);     /* NULL in a core without callbacks */
     uintptr_t code_begin, code_end;             /* the library's address range */
 } core_library;
 
@@ -106,9 +117,45 @@ void *core_entry(const char *name);             /* System V entry of a call, or 
       (process, address, size, protection, before)) \
     X(NtFreeVirtualMemory, (HANDLE process, void **address, SIZE_T *size, ULONG type), (process, address, size, type))
 
+/* Calls that not everything depends on: one that Wine lacks answers STATUS_NOT_SUPPORTED. */
+#define WINE_OPTIONAL_CALLS(X) \
+    X(NtResumeThread, (HANDLE thread, ULONG *before), (thread, before)) \
+    X(NtWaitForSingleObject, (HANDLE handle, ULONG alertable, const LARGE_INTEGER *timeout), (handle, alertable, timeout)) \
+    X(NtCreateSection, (HANDLE *section, ACCESS_MASK access, const OBJECT_ATTRIBUTES *attributes, const LARGE_INTEGER *size, \
+      ULONG protection, ULONG flags, HANDLE file), (section, access, attributes, size, protection, flags, file)) \
+    X(NtQuerySection, (HANDLE section, ULONG kind, void *buffer, SIZE_T size, SIZE_T *needed), (section, kind, buffer, size, needed)) \
+    X(NtSetIoCompletion, (HANDLE port, ULONG_PTR key, ULONG_PTR value, NTSTATUS status, SIZE_T count), (port, key, value, status, count)) \
+    X(NtOpenProcess, (HANDLE *process, ACCESS_MASK access, const OBJECT_ATTRIBUTES *attributes, const CLIENT_ID *id), \
+      (process, access, attributes, id)) \
+    X(NtOpenThread, (HANDLE *thread, ACCESS_MASK access, const OBJECT_ATTRIBUTES *attributes, const CLIENT_ID *id), \
+      (thread, access, attributes, id)) \
+    X(NtSetInformationThread, (HANDLE thread, ULONG kind, const void *buffer, ULONG size), (thread, kind, buffer, size)) \
+    X(NtOpenProcessToken, (HANDLE process, ACCESS_MASK access, HANDLE *token), (process, access, token)) \
+    X(NtQueryInformationToken, (HANDLE token, ULONG kind, void *buffer, ULONG size, ULONG *needed), (token, kind, buffer, size, needed)) \
+    X(NtDuplicateToken, (HANDLE token, ACCESS_MASK access, const OBJECT_ATTRIBUTES *attributes, ULONG effective_only, ULONG type, \
+      HANDLE *result), (token, access, attributes, effective_only, type, result)) \
+    X(NtImpersonateAnonymousToken, (HANDLE thread), (thread))
+
+/* The same of the functions that ntdll.so has for Wine's other libraries, under the names that they have there. */
+#define WINE_SERVER_CALLS(X) \
+    X(server_handle_to_fd, (HANDLE handle, unsigned access, int *descriptor, unsigned *options), (handle, access, descriptor, options)) \
+    X(server_fd_to_handle, (int descriptor, unsigned access, unsigned attributes, HANDLE *handle), \
+      (descriptor, access, attributes, handle))
+
 #define WINE_DECLARE(name, parameters, arguments) NTSTATUS wine_##name parameters;
 WINE_CALLS(WINE_DECLARE)
+WINE_OPTIONAL_CALLS(WINE_DECLARE)
+WINE_SERVER_CALLS(WINE_DECLARE)
 #undef WINE_DECLARE
+
+/* Numbers that these calls take */
+#define ThreadBasicInformation              0u
+#define ThreadImpersonationToken            5u
+#define ThreadAmILastThread                 12u
+#define THREAD_QUERY_LIMITED_INFORMATION    0x0800u
+#define THREAD_ALL_ACCESS                   0x1fffffu
+#define PROCESS_DUP_HANDLE                  0x0040u
+#define PROCESS_QUERY_INFORMATION           0x0400u
 
 extern bool wine_calls_are_sysv;                /* the convention of Wine's own Unix-side functions: newer Wine's, or Microsoft's */
 bool wine_calls_find(void *ntdll);              /* false, after a trace line, when Wine lacks one */
@@ -130,22 +177,82 @@ bool port_handles_remove(HANDLE handle);        /* true for the one caller that 
 ACCESS_MASK event_access_for_port(ACCESS_MASK access);
 CLIENT_ID current_client_id(void);              /* of the calling thread, which must be Wine's */
 
-/* ---- event_helper.c ---- */
+NTSTATUS query_type_name(HANDLE handle, WCHAR name[32], ULONG *length);    /* in characters; 0 when it is longer */
+
+/* ---- wine_objects.c ---- */
+NTSTATUS wine_query_handle(HANDLE handle, ULONG *type, ACCESS_MASK *access, ULONG *attributes);
+NTSTATUS wine_handle_to_descriptor(HANDLE handle, ACCESS_MASK access, int *descriptor);
+NTSTATUS wine_descriptor_to_handle(int descriptor, ULONG type, ACCESS_MASK access, ULONG attributes, HANDLE *handle);
+void wine_close_object(HANDLE handle);
+
+/* ---- wine_processes.c ---- */
+ULONGLONG wine_query_session(void);
+NTSTATUS wine_send_handle(HANDLE handle, HANDLE process, ACCESS_MASK access, ULONG attributes, ULONG options, HANDLE *sent);
+NTSTATUS wine_open_process(HANDLE *process, ACCESS_MASK access, ULONG attributes, const CLIENT_ID *id);
+NTSTATUS wine_open_thread(HANDLE *thread, ACCESS_MASK access, ULONG attributes, const CLIENT_ID *id);
+NTSTATUS wine_thread_id(HANDLE thread, CLIENT_ID *id);
+
+/* ---- wine_identity.c ---- */
+NTSTATUS wine_query_token(HANDLE process, LUID ids[3]);
+NTSTATUS wine_impersonate(const NTLPC_CLIENT *client);
+void wine_revert(void);                         /* if wine_impersonate was the last to change the thread's token, for all we know */
+
+/* ---- wine_completion.c ---- */
+NTSTATUS wine_reference_completion_port(HANDLE handle, PVOID *completion);
+NTSTATUS wine_post_completion(PVOID completion, PVOID key, PVOID context, NTSTATUS status, ULONG_PTR information);
+void wine_release_completion_port(PVOID completion);
+
+/* ---- wine_worker.c ---- */
+NTSTATUS wine_start_worker(PVOID pool);
+NTSTATUS worker_body(uint64_t *arguments);
+size_t worker_code_size(void);
+void worker_code_write(uint8_t *at, NTSTATUS (*const *functions)(uint64_t *), uint32_t index, const uint8_t *dispatcher,
+                       void *add_function_table);
+
+/* ---- waitable_event.c ---- */
 typedef struct waitable_event waitable_event;
 /* For an event that is not signaled. Takes the handle on success. */
 NTSTATUS waitable_event_create(waitable_event **event, HANDLE handle);
 void waitable_event_set(waitable_event *event, bool signaled);
 void waitable_event_close(waitable_event *event);
-bool event_helper_is_running(void);
-void event_helper_thread_ends(NTSTATUS status); /* the calling thread, or one that it ends, is about to go */
-NTSTATUS event_helper_body(uint64_t *arguments);
+
+/* ---- helper.c ---- */
+typedef struct helper_job {
+    struct helper_job *next;
+    void (*run)(struct helper_job *job);        /* on a thread of Wine's, once; may free the job */
+} helper_job;
+typedef struct helper_call {
+    helper_job job;
+    void (*run)(struct helper_call *call);
+    uint32_t done;
+} helper_call;
+
+NTSTATUS helper_start(void);                    /* if there is none yet; by threads of Wine's */
+bool helper_is_running(void);
+void helper_queue(helper_job *job);             /* by any thread */
+void helper_call_and_wait(helper_call *call);   /* by threads that are not Wine's; does nothing when there is no helper */
+void helper_stand_in(void);                     /* by threads of Wine's: does what waits for a helper that was never started */
+void helper_ring(void);
+NTSTATUS helper_body(uint64_t *arguments);
+
+/* ---- own_threads.c ---- */
+bool own_thread_add(uint32_t thread);           /* by its id in Wine, as one at work */
+void own_thread_begin(void);                    /* by the thread itself */
+void own_thread_is_idle(bool idle);             /* likewise */
+void own_thread_end(void);                      /* likewise; nothing for a thread that is not ours */
+bool own_threads_are_all_others(void);          /* but for the caller, the process has only idle threads of ours */
+void own_threads_one_ends(NTSTATUS status);     /* the calling thread, or one that it ends, is about to go */
+bool own_threads_have_news(void);               /* one has, since the last question */
+void own_threads_end_process_if_alone(void);    /* by the helper */
 
 /* ---- signals.c ---- */
 /* What is known of the calling thread. The library is loaded with the program, so its storage is at a fixed offset. */
 typedef struct wine_thread {
     bool entered;               /* a thread of Wine's, inside a call, and so free to call Wine */
+    bool impersonates;          /* by wine_impersonate, and has not been reverted by us */
     uint32_t critical;          /* suspension and termination wait while it is above zero */
     uint32_t deferred;          /* 1 << signal for each that arrived meanwhile */
+    uint64_t *own;              /* a thread of ours: its slot in own_threads.c */
 } wine_thread;
 
 extern __thread wine_thread wine_thread_current __attribute__((tls_model("initial-exec")));

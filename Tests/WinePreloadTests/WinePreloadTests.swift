@@ -22,12 +22,28 @@ struct WinePreloadTests {
     @Test func badPointersFailTheCallAndWatchedPagesDoNot() throws { try expectAllChecks("faults") }
     @Test func threadsAreSuspendedAndEndedOnlyOutsideCriticalSections() throws { try expectAllChecks("threads") }
 
+    @Test func filesAndSectionsGoToLinuxProgramsAndComeFromThem() throws { try expectAllChecks("objects") }
+    @Test func handlesAreSentToOtherProcessesAndProcessesAreOpened() throws { try expectAllChecks("processes") }
+    @Test func packetsOfAllThreadsArriveInOrderAndNoneIsLost() throws { try expectAllChecks("completion") }
+    @Test func impersonationIsWhatTheProgramSees() throws { try expectAllChecks("identity") }
+    @Test func alertableWaitsRunApcsAndReturn() throws { try expectAllChecks("waits") }
+    @Test func callbacksRunOnWorkersAsOnWindows() throws { try expectAllChecks("workers") }
+
     @Test(arguments: [
         ("ExitProcess with blocked threads", 3),
         ("ExitThread of the only thread", 5),
         ("ExitThread before another's", 4),
         ("ExitThread of eight at once", 4),
         ("TerminateThread of the only thread", 6),
+        ("ExitProcess with idle workers", 13),
+        ("ExitProcess with workers in callbacks", 14),
+        ("ExitThread beside idle workers", 15),
+        ("ExitThread beside workers that just start", 16),
+        ("ExitThread before a callback ends", 17),
+        ("ExitThread in a callback, last of all", 12),
+        ("ExitProcess in a callback", 11),
+        ("TerminateThread beside idle workers", 8),
+        ("an unhandled exception in a callback", 21),
     ])
     func theProcessEndsWithItsLastThread(way: String, code: Int32) throws {
         let outcome = try stage.run("endings", [way])

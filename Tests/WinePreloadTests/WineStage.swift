@@ -70,11 +70,14 @@ final class WineStage: Sendable {
         let linux = shims.appendingPathComponent("CLinuxShims")
         let preload = shims.appendingPathComponent("WinePreload")
         try make("clang", ["-std=gnu11", "-g", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", "-I", headers,
-                           "-o", directory.appendingPathComponent("libntlpc-wine.so").path] + Self.sources(preload, "c") + ["-ldl"])
+                           "-o", directory.appendingPathComponent("libntlpc-wine.so").path]
+            + Self.sources(preload, "c") + Self.sources(preload, "S") + ["-ldl"])
         try make("clang", ["-std=gnu11", "-g", "-O2", "-fPIC", "-shared", "-I", headers, "-I", linux.appendingPathComponent("include").path,
                            "-o", directory.appendingPathComponent("libntlpc.so").path]
             + Self.sources(Self.tests.appendingPathComponent("CoreDouble"), "c") + Self.sources(linux, "c") + Self.sources(linux, "S")
             + ["-Wl,-Bsymbolic", "-lpthread"])
+        try make("clang", ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-o", directory.appendingPathComponent("peer").path,
+                           Self.tests.appendingPathComponent("Peer/peer.c").path])
     }
 
     private func buildPrograms() throws(StageError) {

@@ -1,15 +1,13 @@
 /* Stands in for libntlpc.so in the tests of the Wine preload library: it knows the host seam and nothing of ports, and does
  * to the library what the real core does, one thing at a time. Built at test time, with the sources of CLinuxShims. */
 #define _GNU_SOURCE
-#include "core_double.h"
+#include "core_inside.h"
 #include <linux_shims.h>
-#include <ntlpc/ntlpcapi.h>
-#include <ntlpc/ntlpc_host.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 
-static const NTLPC_HOST *host;
+const NTLPC_HOST *host;
 static PVOID waitable;
 static uint32_t gate, closes, duplicates, finished;
 static pthread_key_t end_key;
@@ -37,7 +35,7 @@ static void *toggle(void *unused) {
     host->SetSignaled(waitable, TRUE);
     return NULL;
 }
-static void from_outside(void *(*body)(void *), void *argument) {
+void from_outside(void *(*body)(void *), void *argument) {
     pthread_t thread;
     pthread_create(&thread, NULL, body, argument);
     pthread_join(thread, NULL);
@@ -126,8 +124,8 @@ static NTSTATUS operate(HANDLE port, ULONG operation, PPORT_MESSAGE a, PALPC_MES
     case COUNT_FINISHED: return (NTSTATUS)__atomic_load_n(&finished, __ATOMIC_SEQ_CST);
     case TRAP: __builtin_trap();
     case STRAY_WRITE: *(volatile int *)(uintptr_t)0x10 = 1; return STATUS_SUCCESS;
+    default: return use_host(operation, (core_request *)a);
     }
-    return STATUS_INVALID_PARAMETER;
 }
 
 /* Calls that show how arguments and results arrive */

@@ -26,6 +26,48 @@ enum core_double_operation {
     COUNT_FINISHED,         /* how often WORK_IN_CRITICAL finished */
     TRAP,                   /* a failed precondition of the core's */
     STRAY_WRITE,            /* a fault in the core that is no caller's fault */
+
+    /* The host's entries one by one, on a core_request at A. Those with OUTSIDE by a thread that Wine does not know. */
+    QUERY_HANDLE,           /* handle: type, access, attributes */
+    QUERY_SESSION,          /* session */
+    QUERY_SESSION_FROM_OUTSIDE,
+    SEND_HANDLE,            /* handle, process, access, attributes, options: result */
+    CLOSE_OBJECT,           /* handle */
+    CLOSE_OBJECT_FROM_OUTSIDE,
+    GIVE_TO_PEER,           /* the descriptor of handle with access, to a Linux program: its exit code (peer.c, command at text) */
+    TAKE_FROM_PEER,         /* a descriptor of a Linux program's: result, for type, access, attributes */
+    REFERENCE_COMPLETION,   /* handle; one at a time */
+    POST,                   /* count packets: key, numbers from first, status, number + 1 */
+    POST_FROM_OUTSIDE,
+    POST_FROM_BOTH,         /* the first half from outside, then at once the second by the caller */
+    POST_IN_A_RACE,         /* both halves at the same time: the caller's has the lower numbers */
+    RELEASE_COMPLETION,
+    RELEASE_COMPLETION_FROM_OUTSIDE,
+    OPEN_PROCESS,           /* id, access, attributes: result */
+    OPEN_THREAD,
+    QUERY_THREAD,           /* handle: id */
+    QUERY_TOKEN,            /* process: luids */
+    IMPERSONATE,            /* process, level, foreign (not our user) */
+    WAIT,                   /* handle, options (alertable), timeout; count counts the waits that returned here */
+    START_WORKER,
+    START_WORKER_FROM_OUTSIDE,
+    PUSH_WORK,              /* function, arguments */
+    END_WORKERS,            /* as many as were started */
 };
+
+typedef struct core_request {
+    HANDLE handle, process, result;
+    CLIENT_ID id;
+    ULONG type, access, attributes, options;
+    ULONGLONG session;
+    const char *text;
+    ULONG count, first;
+    PVOID key;
+    NTSTATUS status;
+    LUID luids[3];
+    ULONG level, foreign;
+    LONGLONG timeout;       /* 0: none */
+    PVOID function, arguments[4];
+} core_request;
 
 #endif

@@ -23,6 +23,7 @@ static int failed_checks;
 static inline NTSTATUS core(enum core_double_operation operation, const void *a, const void *b, const void *c) {
     return NtAlpcSendWaitReceivePort(NULL, operation, (PPORT_MESSAGE)a, NULL, (PPORT_MESSAGE)b, (PSIZE_T)c, NULL, NULL);
 }
+static inline NTSTATUS use(enum core_double_operation operation, core_request *request) { return core(operation, request, NULL, NULL); }
 #define AS_POINTER(number) ((void *)(uintptr_t)(number))
 
 static inline HANDLE make_port(int waitable) {
