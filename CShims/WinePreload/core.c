@@ -46,6 +46,7 @@ static bool load(void) {
         !find_symbol(library, "ntlpc_handle_thread_signal", &core.handle_thread_signal)) return false;
     void *next_work = dlsym(library, "ntlpc_next_work");
     memcpy(&core.next_work, &next_work, sizeof next_work);
+    wine_identity_prepare();
     NTSTATUS status = set_host(&wine_host);
     if (status < 0) {
         preload_complain("libntlpc.so does not take Wine as its host (status %08x); ports are off", (unsigned)status);

@@ -210,6 +210,7 @@ const NTLPC_HOST wine_host = {
     .QuerySession = wine_query_session,
     .SendHandle = wine_send_handle,
     .CloseObject = wine_close_object,
+    .ReferenceEvent = wine_reference_event,
     .ReferenceCompletionPort = wine_reference_completion_port,
     .PostCompletion = wine_post_completion,
     .ReleaseCompletionPort = wine_release_completion_port,
@@ -220,6 +221,7 @@ const NTLPC_HOST wine_host = {
     .Impersonate = wine_impersonate,
     .WaitForHandle = wait_for_handle,
     .StartWorker = wine_start_worker,
+    .QueryUserSid = wine_query_user_sid,
 };
 
 #endif

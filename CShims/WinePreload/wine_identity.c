@@ -6,15 +6,19 @@
  *
  * The kernel's word counts: a process number that a message names is believed only of a client with this process's user. */
 #include "wine_preload.h"
+#include <ntlpc/ntsecurity.h>
+#include <string.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
 
+#define TokenUser 1u
 #define TokenStatistics 10u
 #define TOKEN_IMPERSONATION 2u          /* TokenImpersonation, of TOKEN_TYPE */
 #define TOKEN_DUPLICATE 0x0002u
 #define TOKEN_IMPERSONATE 0x0004u
 #define TOKEN_QUERY 0x0008u
+#define CURRENT_PROCESS_TOKEN ((HANDLE)(LONG_PTR)-4)
 #define CURRENT_EFFECTIVE_TOKEN ((HANDLE)(LONG_PTR)-6)
 
 static NTSTATUS open_process_token(HANDLE process_id, ACCESS_MASK access, HANDLE *token) {
@@ -47,6 +51,30 @@ NTSTATUS wine_query_token(HANDLE process, LUID ids[3]) {
     ids[0] = statistics.token;
     ids[1] = statistics.authentication;
     ids[2] = statistics.modified;
+    return STATUS_SUCCESS;
+}
+
+/* ---- The user ----
+ * Asked by threads that are not Wine's too, and so looked up beforehand. It does not change. */
+
+static uint8_t user_sid[SECURITY_MAX_SID_SIZE];
+static ULONG user_sid_length;
+
+void wine_identity_prepare(void) {
+    struct { SID_AND_ATTRIBUTES user; uint8_t sid[SECURITY_MAX_SID_SIZE]; } answer;
+    if (wine_NtQueryInformationToken(CURRENT_PROCESS_TOKEN, TokenUser, &answer, sizeof answer, NULL) < 0) return;
+    const SID *sid = answer.user.Sid;
+    if (sid->SubAuthorityCount > SID_MAX_SUB_AUTHORITIES) return;
+    user_sid_length = 8u + 4u * sid->SubAuthorityCount;
+    memcpy(user_sid, sid, user_sid_length);
+}
+
+NTSTATUS wine_query_user_sid(PVOID sid, ULONG *length) {
+    ULONG capacity = *length;
+    if (!user_sid_length) return STATUS_NOT_SUPPORTED;
+    *length = user_sid_length;
+    if (capacity < user_sid_length) return STATUS_BUFFER_TOO_SMALL;
+    memcpy(sid, user_sid, user_sid_length);
     return STATUS_SUCCESS;
 }
 

@@ -162,7 +162,7 @@ NTSTATUS wine_handle_to_descriptor(HANDLE handle, ACCESS_MASK access, int *descr
     NTSTATUS status = wine_query_handle(handle, &type, &granted, &attributes);
     if (status < 0) return status;
     if (type != ALPC_PORFLG_OBJECT_TYPE_FILE && type != ALPC_PORFLG_OBJECT_TYPE_SECTION) return STATUS_NOT_SUPPORTED;
-    access = access & MAXIMUM_ALLOWED ? granted : without_generic(access, type);
+    access = !access || (access & MAXIMUM_ALLOWED) ? granted : without_generic(access, type);
     if (access & ~granted) return STATUS_ACCESS_DENIED;
     status = wine_server_handle_to_fd(handle, 0, &found, NULL);
     if (status < 0) {

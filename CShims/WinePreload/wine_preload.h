@@ -14,7 +14,7 @@
  *   wine_identity.c    tokens and impersonation
  *   wine_completion.c  packets for completion ports
  *   wine_worker.c      threads that run callbacks; worker_code.S is their Windows side
- *   waitable_event.c   events behind ports that can be waited for
+ *   waitable_event.c   events that any thread sets: those behind ports, and the program's
  *   helper.c           work for a thread of Wine's, queued by any thread
  *   own_threads.c      the process's end, when only threads of ours are left
  *
@@ -195,6 +195,8 @@ NTSTATUS wine_thread_id(HANDLE thread, CLIENT_ID *id);
 /* ---- wine_identity.c ---- */
 NTSTATUS wine_query_token(HANDLE process, LUID ids[3]);
 NTSTATUS wine_impersonate(const NTLPC_CLIENT *client);
+void wine_identity_prepare(void);               /* before anything asks for the user */
+NTSTATUS wine_query_user_sid(PVOID sid, ULONG *length);    /* any thread */
 void wine_revert(void);                         /* if wine_impersonate was the last to change the thread's token, for all we know */
 
 /* ---- wine_completion.c ---- */
@@ -213,6 +215,7 @@ void worker_code_write(uint8_t *at, NTSTATUS (*const *functions)(uint64_t *), ui
 typedef struct waitable_event waitable_event;
 /* For an event that is not signaled. Takes the handle on success. */
 NTSTATUS waitable_event_create(waitable_event **event, HANDLE handle);
+NTSTATUS wine_reference_event(HANDLE handle, PVOID *waitable);      /* one of the program's, to be signaled */
 void waitable_event_set(waitable_event *event, bool signaled);
 void waitable_event_close(waitable_event *event);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 const NTLPC_HOST *host;
-static PVOID waitable;
+PVOID waitable;
 static uint32_t gate, closes, duplicates, finished;
 static pthread_key_t end_key;
 

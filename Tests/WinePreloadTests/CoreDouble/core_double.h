@@ -34,6 +34,7 @@ enum core_double_operation {
     SEND_HANDLE,            /* handle, process, access, attributes, options: result */
     CLOSE_OBJECT,           /* handle */
     CLOSE_OBJECT_FROM_OUTSIDE,
+    REFERENCE_EVENT,        /* handle; then SIGNAL and so on mean it */
     GIVE_TO_PEER,           /* the descriptor of handle with access, to a Linux program: its exit code (peer.c, command at text) */
     TAKE_FROM_PEER,         /* a descriptor of a Linux program's: result, for type, access, attributes */
     REFERENCE_COMPLETION,   /* handle; one at a time */
@@ -53,6 +54,8 @@ enum core_double_operation {
     START_WORKER_FROM_OUTSIDE,
     PUSH_WORK,              /* function, arguments */
     END_WORKERS,            /* as many as were started */
+    QUERY_USER,             /* sid, count: its length, in capacity */
+    QUERY_USER_FROM_OUTSIDE,
 };
 
 typedef struct core_request {
@@ -68,6 +71,7 @@ typedef struct core_request {
     ULONG level, foreign;
     LONGLONG timeout;       /* 0: none */
     PVOID function, arguments[4];
+    char sid[68];
 } core_request;
 
 #endif

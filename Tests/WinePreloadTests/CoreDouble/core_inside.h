@@ -7,6 +7,7 @@
 #include "core_double.h"
 
 extern const NTLPC_HOST *host;
+extern PVOID waitable;                                          /* of the last waitable port, or event that was referenced */
 void from_outside(void *(*body)(void *), void *argument);       /* on a thread of its own, to its end */
 NTSTATUS use_host(ULONG operation, core_request *request);
 

@@ -36,6 +36,12 @@ static void *release(void *unused) { (void)unused; host->ReleaseCompletionPort(c
 static void *query_session(void *request) { ((core_request *)request)->session = host->QuerySession(); return NULL; }
 static void *start(void *request) { ((core_request *)request)->status = start_worker(); return NULL; }
 
+static void *query_user(void *request) {
+    core_request *r = request;
+    r->status = host->QueryUserSid(r->sid, &r->count);
+    return NULL;
+}
+
 static NTSTATUS impersonate(const core_request *request) {
     const NTLPC_CLIENT client = { .Level = request->level, .ProcessId = request->process, .Uid = geteuid() + (request->foreign != 0) };
     return host->Impersonate(&client);
@@ -56,6 +62,7 @@ NTSTATUS use_host(ULONG operation, core_request *r) {
     case SEND_HANDLE: return host->SendHandle(r->handle, r->process, r->access, r->attributes, r->options, &r->result);
     case CLOSE_OBJECT: close_it(r); return STATUS_SUCCESS;
     case CLOSE_OBJECT_FROM_OUTSIDE: from_outside(close_it, r); return STATUS_SUCCESS;
+    case REFERENCE_EVENT: return host->ReferenceEvent(r->handle, &waitable);
     case GIVE_TO_PEER: return give_to_peer(r);
     case TAKE_FROM_PEER: return take_from_peer(r);
     case REFERENCE_COMPLETION: return host->ReferenceCompletionPort(r->handle, &completion);
@@ -75,6 +82,8 @@ NTSTATUS use_host(ULONG operation, core_request *r) {
     case START_WORKER_FROM_OUTSIDE: from_outside(start, r); return r->status;
     case PUSH_WORK: return push_work(r);
     case END_WORKERS: return end_workers();
+    case QUERY_USER: query_user(r); return r->status;
+    case QUERY_USER_FROM_OUTSIDE: from_outside(query_user, r); return r->status;
     }
     return STATUS_INVALID_PARAMETER;
 }

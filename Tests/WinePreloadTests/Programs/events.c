@@ -26,6 +26,41 @@ static DWORD WINAPI ending_thread(void *unused) {
     return 0;
 }
 
+/* An event of the program's: signaled each time, whoever reset it, and also when it is let go of at once. */
+static NTSTATUS reference(HANDLE event) { return use(REFERENCE_EVENT, &(core_request){ .handle = event }); }
+
+static void check_programs_event(void) {
+    HANDLE event = CreateEventA(NULL, FALSE, FALSE, NULL), weak, mutex = CreateMutexA(NULL, FALSE, NULL), port = make_port(0);
+    DuplicateHandle(GetCurrentProcess(), event, GetCurrentProcess(), &weak, SYNCHRONIZE, FALSE, 0);
+    CHECK(FAILS(reference(weak), STATUS_ACCESS_DENIED) && FAILS(reference(mutex), STATUS_OBJECT_TYPE_MISMATCH));
+    CHECK(FAILS(reference(port), STATUS_OBJECT_TYPE_MISMATCH) && FAILS(reference(AS_POINTER(0x55550)), STATUS_INVALID_HANDLE));
+    CHECK(reference(event) == STATUS_SUCCESS && !is_signaled(event));
+    for (int i = 0; i < 3; i++) {
+        tell(SIGNAL);
+        CHECK(is_signaled(event) && !is_signaled(event));
+        tell(SIGNAL_FROM_OUTSIDE);
+        CHECK(WaitForSingleObject(event, 10000) == WAIT_OBJECT_0 && !is_signaled(event));
+    }
+    tell(SIGNAL);
+    tell(UNSIGNAL);
+    CHECK(is_signaled(event));
+    tell(CLOSE_WAITABLE);
+    for (int i = 0; i < 200; i++) {
+        if (reference(event) < 0) failed_checks++;
+        tell(i & 1 ? SIGNAL_FROM_OUTSIDE : SIGNAL);
+        tell(CLOSE_WAITABLE);
+        if (WaitForSingleObject(event, 10000) != WAIT_OBJECT_0 || is_signaled(event)) failed_checks++;
+    }
+    CHECK(failed_checks == 0);
+    reference(event);
+    DuplicateHandle(GetCurrentProcess(), event, GetCurrentProcess(), &weak, 0, FALSE, DUPLICATE_SAME_ACCESS);
+    CloseHandle(event);
+    tell(SIGNAL_FROM_OUTSIDE);
+    CHECK(WaitForSingleObject(weak, 10000) == WAIT_OBJECT_0);
+    tell(CLOSE_WAITABLE);
+    CloseHandle(port);
+}
+
 int main(void) {
     int before = threads();
     HANDLE plain = make_port(0), port, thread;
@@ -59,5 +94,6 @@ int main(void) {
         if (!CloseHandle(port)) failed_checks++;
     }
     CHECK(threads() == before + 1);
+    check_programs_event();
     return failed_checks;
 }

@@ -64,6 +64,18 @@ static void check_tokens(const PROCESS_INFORMATION *child) {
     CHECK(FAILS(token_of(0x7ffffff0, luids), STATUS_INVALID_CID));
 }
 
+static void check_user(void) {
+    char buffer[256];
+    HANDLE token;
+    DWORD size;
+    core_request inside = { .count = 68 }, outside = { .count = 68 }, small = { .count = 8 };
+    CHECK(OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token) && GetTokenInformation(token, TokenUser, buffer, sizeof buffer, &size));
+    PSID user = ((TOKEN_USER *)buffer)->User.Sid;
+    CHECK(use(QUERY_USER, &inside) == STATUS_SUCCESS && inside.count == GetLengthSid(user) && EqualSid(user, inside.sid));
+    CHECK(use(QUERY_USER_FROM_OUTSIDE, &outside) == STATUS_SUCCESS && outside.count == inside.count && EqualSid(user, outside.sid));
+    CHECK(FAILS(use(QUERY_USER, &small), STATUS_BUFFER_TOO_SMALL) && small.count == inside.count && small.sid[0] == 0);
+}
+
 int main(int count, char **arguments) {
     STARTUPINFOA start = { .cb = sizeof start };
     PROCESS_INFORMATION child;
@@ -72,6 +84,7 @@ int main(int count, char **arguments) {
     snprintf(command, sizeof command, "\"%s\" child", arguments[0]);
     CHECK(CreateProcessA(NULL, command, NULL, NULL, FALSE, 0, NULL, NULL, &start, &child));
     check_tokens(&child);
+    check_user();
     check_levels(child.dwProcessId);
     check_levels(0);                    /* a Linux program of the same user */
     CHECK(FAILS(impersonate(child.dwProcessId, 4, 0), STATUS_BAD_IMPERSONATION_LEVEL) && FAILS(impersonate(0, 0xffffffff, 0), STATUS_BAD_IMPERSONATION_LEVEL));

@@ -60,7 +60,7 @@ static void check_files_given(void) {
     CHECK(give(file, GENERIC_READ, "expect from Windows") == 0);
     CHECK(give(file, GENERIC_READ, "write no") == 3);
     CHECK(give(file, GENERIC_READ | GENERIC_WRITE, "write from Linux") == 0);
-    CHECK(give(file, MAXIMUM_ALLOWED, "write from Linux") == 0);
+    CHECK(give(file, MAXIMUM_ALLOWED, "write from Linux") == 0 && give(file, 0, "write from Linux") == 0);
     SetFilePointer(file, 0, NULL, FILE_BEGIN);
     CHECK(ReadFile(file, text, 10, &count, NULL) && !strcmp(text, "from Linux"));
     CHECK(DuplicateHandle(GetCurrentProcess(), file, GetCurrentProcess(), &reading, FILE_GENERIC_READ, FALSE, 0));
