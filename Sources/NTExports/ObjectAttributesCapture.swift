@@ -57,7 +57,9 @@ struct CapturedObjectAttributes: Sendable {
         if full.last != backslash { full.append(backslash) }
         full += units
         guard full.count * 2 <= 0xFFFF else { throw .objectNameInvalid }
-        return try CallerString.text(full)
+        let name = try CallerString.text(full)
+        try ObjectNamespace.addDirectory(of: name)
+        return name
     }
 }
 
