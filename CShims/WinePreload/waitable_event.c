@@ -13,7 +13,6 @@
  * an event of the program's is given even if the event was closed after it. */
 #include "wine_preload.h"
 #include <stdlib.h>
-#include <unistd.h>
 
 #if defined(__x86_64__)
 
@@ -82,10 +81,6 @@ void waitable_event_set(waitable_event *event, bool signaled) {
     } while (!__atomic_compare_exchange_n(&event->state, &state, changed, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     if (take) work_on(event);
     wine_critical_leave();
-    /* The owner may be about to undo what a program would wait for next on this very thread: give it a moment. */
-    if (!take && !signaled && wine_thread_current.entered) {
-        for (int i = 0; i < 200 && !is_settled(__atomic_load_n(&event->state, __ATOMIC_ACQUIRE)); i++) usleep(50);
-    }
 }
 
 void waitable_event_close(waitable_event *event) {

@@ -57,9 +57,7 @@ struct CapturedObjectAttributes: Sendable {
         if full.last != backslash { full.append(backslash) }
         full += units
         guard full.count * 2 <= 0xFFFF else { throw .objectNameInvalid }
-        let name = try CallerString.text(full)
-        try ObjectNamespace.addDirectory(of: name)
-        return name
+        return try CallerString.text(full)
     }
 }
 

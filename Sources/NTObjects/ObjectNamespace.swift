@@ -124,21 +124,6 @@ public enum ObjectNamespace {
         return NamespacePlace(directory: directory, leaf: parts.last!, path: path + "/" + parts.last!, name: name)
     }
 
-    /// Makes sure that the directory of `name` is in the tree: a directory object of the host, which has it for certain.
-    public static func addDirectory(of name: String) throws(NTStatus) {
-        let parts = try parts(of: name)
-        let root = try openRoot()
-        var directory = root.descriptor
-        var mode = stat()
-        let modeKnown = fstat(directory.rawValue, &mode) == 0
-        for part in parts.dropLast() {
-            if mkdirat(directory.rawValue, part, 0o700) == 0 && modeKnown { fchmodat(directory.rawValue, part, mode.st_mode & 0o1777, 0) }
-            let fd = ntlpc_open_directory(directory.rawValue, part, false)
-            guard fd >= 0 else { throw fd == -ENOTDIR ? .objectPathNotFound : NTStatus(Errno(rawValue: -fd)) }
-            directory = Descriptor(owning: fd)
-        }
-    }
-
     /// True when something that is no port has the name.
     public static func isOtherObject(_ place: NamespacePlace) -> Bool {
         var status = stat()
