@@ -38,9 +38,11 @@ public enum ThreadRundown {
             // The references that the call held are lost with its stack, so the connection is alive; the message is cancelled.
             let connection = Unmanaged<Connection>.fromOpaque(call).takeUnretainedValue()
             let slot = Int(thread.pointee.call_slot), id = thread.pointee.call_id
-            let lost = connection.link.slots.hasLegacyReply(slot, turn: thread.pointee.call_turn)
+            // An alertable call waits in the queue and has no slot.
+            let isInSlot = thread.pointee.call_slot != WireLayout.noSlot
+            let lost = isInSlot && connection.link.slots.hasLegacyReply(slot, turn: thread.pointee.call_turn)
             connection.entry.calls.abandon(id)
-            connection.link.slots.abandon(slot)
+            if isInSlot { connection.link.slots.abandon(slot) }
             ALPCPort.giveUp(connection.link, connection: thread.pointee.call_connection, id: id, reason: lost ? CancelReason.answerLost : 0)
         }
         if let known = thread.pointee.rundown {
