@@ -82,12 +82,8 @@ private let dupHandle: UInt32 = 0x40 // PROCESS_DUP_HANDLE
 /// What the small negative numbers name, nil for other values.
 /// - Throws: `notSupported` for the tokens among them.
 private func pseudoObject(_ handle: HANDLE?) throws(NTStatus) -> KernelObject? {
-    switch Int(bitPattern: handle) {
-    case -1: try ProcessObject.open(Host.clientID().process)
-    case -2: try ThreadObject.open(process: 0, thread: Host.clientID().thread)
-    case -6 ... -3: throw .notSupported
-    default: nil
-    }
+    if (-6 ... -3).contains(Int(bitPattern: handle)) { throw .notSupported }
+    return try PseudoHandle.object(handle)
 }
 
 private func duplicate(
@@ -135,6 +131,8 @@ private func grantedAccess(_ source: HANDLE?, desired: ACCESS_MASK) throws(NTSta
 ///   System-wide counts are 0: no one process knows them.
 /// - ObjectDataInformation: 2 bytes exactly, whether the handle is inherited and protected.
 ///
+/// NtCurrentProcess() and NtCurrentThread() are told of too.
+///
 /// Other statuses: STATUS_INVALID_HANDLE; STATUS_INVALID_INFO_CLASS; STATUS_ACCESS_VIOLATION.
 @c @implementation
 public func NtQueryObject(
@@ -142,8 +140,14 @@ public func NtQueryObject(
 ) -> NTSTATUS {
     statusBoundary("NtQueryObject") { () throws(NTStatus) -> NTStatus in
         try requireNativeHost()
-        let answer = try HandleTable.withAnyObject(handle) { object, handle throws(NTStatus) in
-            try ObjectAnswer(informationClass, object, handle, at: UInt(bitPattern: buffer))
+        let answer: ObjectAnswer
+        if let task = try PseudoHandle.object(handle) {
+            let full = HandleInformation(grantedAccess: task.kind.genericMapping.all, attributes: 0, handleCount: 0)
+            answer = try ObjectAnswer(informationClass, task, full, at: UInt(bitPattern: buffer))
+        } else {
+            answer = try HandleTable.withAnyObject(handle) { object, handle throws(NTStatus) in
+                try ObjectAnswer(informationClass, object, handle, at: UInt(bitPattern: buffer))
+            }
         }
         try CallerMemory.writeIfPresent(ULONG(answer.bytes.count), to: returnLength)
         guard answer.fits(Int(length)) else { return Int(length) < answer.fixedCount ? .infoLengthMismatch : answer.whenShort }

@@ -19,8 +19,10 @@ func requireCurrentProcess(_ handle: HANDLE?, access: UInt32) throws(NTStatus) {
 private func withTask<R>(
     _ handle: HANDLE?, kind: ObjectKind, access: UInt32, _ body: (TaskObject) throws(NTStatus) -> R
 ) throws(NTStatus) -> R {
-    if kind == .process, handle == HANDLE(bitPattern: -1) { return try body(ProcessObject.open(UInt64(getpid()))) }
-    if kind == .thread, handle == HANDLE(bitPattern: -2) { return try body(ThreadObject.open(process: 0, thread: Host.clientID().thread)) }
+    if let task = try PseudoHandle.object(handle) {
+        guard task.kind == kind else { throw .objectTypeMismatch }
+        return try body(task)
+    }
     return try HandleTable.withObject(handle, kind: kind, access: access) { (task: TaskObject) throws(NTStatus) in try body(task) }
 }
 

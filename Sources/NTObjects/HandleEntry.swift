@@ -36,6 +36,12 @@ public struct HandleInformation: Equatable, Sendable {
     /// OBJ_PROTECT_CLOSE (1) and OBJ_INHERIT (2).
     public var attributes: UInt32
     public var handleCount: Int
+
+    public init(grantedAccess: UInt32, attributes: UInt32, handleCount: Int) {
+        self.grantedAccess = grantedAccess
+        self.attributes = attributes
+        self.handleCount = handleCount
+    }
 }
 
 /// The thread record's hazards are plain words of C; every access from here is atomic.

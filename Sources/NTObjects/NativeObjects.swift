@@ -122,13 +122,10 @@ enum NativeObjects {
 
     // MARK: Handles and what they stand for
 
-    /// Small negative numbers: the calling process and thread.
-    static var currentProcess: HANDLE? { HANDLE(bitPattern: -1) }
-    static var currentThread: HANDLE? { HANDLE(bitPattern: -2) }
-
     private static func query(_ handle: HANDLE?) throws(NTStatus) -> HostHandle {
-        if handle == currentProcess { return HostHandle(type: .process, access: ObjectKind.process.genericMapping.all, attributes: 0) }
-        if handle == currentThread { return HostHandle(type: .thread, access: ObjectKind.thread.genericMapping.all, attributes: 0) }
+        if let task = try PseudoHandle.object(handle) {
+            return HostHandle(type: task.kind.messageType, access: task.kind.genericMapping.all, attributes: 0)
+        }
         return try HandleTable.withAnyObject(handle) { object, handle throws(NTStatus) in
             HostHandle(type: object.kind.messageType, access: handle.grantedAccess, attributes: handle.attributes & HandleTable.inherit)
         }
@@ -136,8 +133,7 @@ enum NativeObjects {
 
     /// - Parameter access: what the descriptor is to be good for; 0 for what the handle grants.
     static func descriptor(of handle: HANDLE?, access: UInt32) throws(NTStatus) -> Descriptor {
-        if handle == currentProcess { return try descriptor(of: ProcessObject.open(UInt64(getpid()))) }
-        if handle == currentThread { return try descriptor(of: ThreadObject.open(process: 0, thread: UInt64(ntlpc_gettid()))) }
+        if let task = try PseudoHandle.object(handle) { return try descriptor(of: task) }
         // Looked up twice, because what an access means depends on the type. A handle that changes meanwhile is the caller's doing.
         guard let kind = HandleTable.kind(of: handle) else { throw .invalidHandle }
         return try HandleTable.withAnyObject(handle, access: kind.grantedAccess(desired: access)) { object, information throws(NTStatus) in
@@ -198,7 +194,7 @@ enum NativeObjects {
 
     /// The thread that a handle names.
     static func thread(_ handle: HANDLE?, access: UInt32) throws(NTStatus) -> ThreadObject {
-        if handle == currentThread { return try ThreadObject.open(process: 0, thread: UInt64(ntlpc_gettid())) }
+        if let task = try PseudoHandle.object(handle) as? ThreadObject { return task }
         return try HandleTable.object(handle, kind: .thread, access: access)
     }
 }

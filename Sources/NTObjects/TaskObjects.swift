@@ -6,6 +6,7 @@
 // and the time it was started.
 
 import CLinuxShims
+import CNTTypes
 import Glibc
 import LinuxSystem
 import NTTypes
@@ -49,6 +50,19 @@ public class TaskObject: KernelObject, @unchecked Sendable {
         case .noSuchProcess, .noEntry, .invalidArgument: .invalidCid
         case .notPermitted, .accessDenied: .accessDenied
         default: NTStatus(error)
+        }
+    }
+}
+
+/// The small negative numbers that name something without being handles.
+public enum PseudoHandle {
+    /// The object behind NtCurrentProcess() or NtCurrentThread(), made for the occasion; nil for any other value.
+    /// - Throws: `insufficientResources`.
+    public static func object(_ handle: HANDLE?) throws(NTStatus) -> TaskObject? {
+        switch Int(bitPattern: handle) {
+        case -1: try ProcessObject.open(UInt64(getpid()))
+        case -2: try ThreadObject.open(process: 0, thread: UInt64(ntlpc_gettid()))
+        default: nil
         }
     }
 }

@@ -219,7 +219,8 @@ public enum Wait {
     /// What a wait on the handle looks at.
     /// - Throws: `invalidHandle`; `accessDenied` without SYNCHRONIZE; `objectTypeMismatch` for an object that is never signaled.
     public static func state(of handle: HANDLE?) throws(NTStatus) -> SignalState {
-        try HandleTable.withAnyObject(handle, access: 0x0010_0000) { object, _ throws(NTStatus) in
+        if let task = try PseudoHandle.object(handle) { return task.signal! }
+        return try HandleTable.withAnyObject(handle, access: 0x0010_0000) { object, _ throws(NTStatus) in
             guard let state = object.signal else { throw .objectTypeMismatch }
             return state
         }

@@ -147,6 +147,17 @@ private func close(_ handles: HANDLE?...) {
         #expect(try HandleTable.information(own) == HandleInformation(grantedAccess: 0x840, attributes: 2, handleCount: 1))
         #expect(process(currentProcess).information.UniqueProcessId == ULONG_PTR(getpid()))
         #expect(thread(currentThread).information.ClientId.UniqueThread == HANDLE(bitPattern: Int(ntlpc_gettid())))
+        for (pseudo, name, length) in [(currentProcess, "Process", 14), (currentThread, "Thread", 12)] as [(HANDLE?, String, Int)] {
+            #expect(waitFor(pseudo) == .timeout && waitFor(pseudo, 2) == .timeout)
+            var buffer = [UInt64](repeating: 0, count: 32), basic = OBJECT_BASIC_INFORMATION()
+            buffer.withUnsafeMutableBytes { bytes in
+                #expect(nt(NtQueryObject(pseudo, ObjectTypeInformation, bytes.baseAddress, ULONG(bytes.count), nil)) == .success)
+                let type = bytes.load(as: OBJECT_TYPE_INFORMATION.self)
+                #expect(type.TypeName.Length == length)
+                #expect(String(decoding: UnsafeBufferPointer(start: type.TypeName.Buffer, count: length / 2), as: UTF16.self) == name)
+            }
+            #expect(nt(NtQueryObject(pseudo, ObjectBasicInformation, &basic, 56, nil)) == .success && basic.GrantedAccess == 0x1F_FFFF)
+        }
         // A handle of the own process is as good as NtCurrentProcess().
         let event = makeEvent()
         var twin: HANDLE?
@@ -170,10 +181,10 @@ private func close(_ handles: HANDLE?...) {
         }
         #expect(nt(NtQueryInformationProcess(own, PROCESSINFOCLASS(rawValue: 7), &memory, 48, nil)) == .invalidInfoClass)
         #expect(nt(NtQueryInformationThread(mine, ThreadImpersonationToken, &memory, 48, nil)) == .invalidInfoClass)
-        for (handle, status) in [(blind, NTStatus.accessDenied), (event, .objectTypeMismatch), (mine, .objectTypeMismatch), (nil, .invalidHandle), (currentThread, .invalidHandle)] as [(HANDLE?, NTStatus)] {
+        for (handle, status) in [(blind, NTStatus.accessDenied), (event, .objectTypeMismatch), (mine, .objectTypeMismatch), (nil, .invalidHandle), (currentThread, .objectTypeMismatch)] as [(HANDLE?, NTStatus)] {
             #expect(process(handle).status == status)
         }
-        for (handle, status) in [(dim, NTStatus.accessDenied), (event, .objectTypeMismatch), (own, .objectTypeMismatch), (nil, .invalidHandle), (currentProcess, .invalidHandle)] as [(HANDLE?, NTStatus)] {
+        for (handle, status) in [(dim, NTStatus.accessDenied), (event, .objectTypeMismatch), (own, .objectTypeMismatch), (nil, .invalidHandle), (currentProcess, .objectTypeMismatch)] as [(HANDLE?, NTStatus)] {
             #expect(thread(handle).status == status)
         }
         #expect(thrown { () throws(NTStatus) in _ = try Host.thread(of: dim) } == .accessDenied)
