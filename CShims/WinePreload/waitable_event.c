@@ -5,24 +5,30 @@
  * the two roads. Each event has one word, changed only by read-modify-write:
  *   WANTED   the state that the last caller asked for
  *   APPLIED  the state that the Windows event has
- *   OWNED    somebody is at work on it, or it is in the helper's queue: nobody else touches the event
- *   CLOSED   the owner frees it
+ *   BUSY     a thread of Wine's is at work on it: nobody else touches the event
+ *   QUEUED   it is in the helper's queue, whether or not somebody is at work on it
+ *   CLOSED   no caller has it any more
  *   PROGRAMS an event that the program has too and resets itself: WANTED is one signal still to be given, and APPLIED is not used
- * Whoever sets OWNED must bring APPLIED to WANTED and can let go only by a compare-and-swap that finds them equal. A caller who
- * finds OWNED set leaves: the owner will see the new WANTED. So no change is lost, and at rest the event is right. A signal to
- * an event of the program's is given even if the event was closed after it. */
+ * Whoever sets BUSY must bring APPLIED to WANTED and can let go only by a compare-and-swap that finds them equal; so no change is
+ * lost, and at rest the event is right. A plain thread that finds BUSY or QUEUED leaves. A thread of Wine's does not: what it
+ * asked for is done when it returns, so that a program that has emptied a port does not find it signaled. Who finds the event
+ * closed, and neither busy nor queued, frees it. A signal to an event of the program's is given even if the event was closed
+ * after it. */
 #include "wine_preload.h"
+#include <sched.h>
 #include <stdlib.h>
 
 #if defined(__x86_64__)
 
-#define WANTED  1u
-#define APPLIED 2u
-#define OWNED   4u
-#define CLOSED  8u
-#define PROGRAMS 16u
+#define WANTED   1u
+#define APPLIED  2u
+#define BUSY     4u
+#define QUEUED   8u
+#define CLOSED   16u
+#define PROGRAMS 32u
 
 #define EVENT_MODIFY_STATE 0x0002u
+#define PATIENCE 100000                 /* yields, until another thread's call of Wine's has ended */
 
 struct waitable_event {
     helper_job job;                     /* first: a job is its event */
@@ -30,64 +36,89 @@ struct waitable_event {
     HANDLE handle;                      /* ours alone: the program never sees it */
 };
 
-static bool is_settled(uint32_t state) { return !(state & WANTED) == !(state & APPLIED); }
+static bool is_settled(uint32_t state) {
+    return state & PROGRAMS ? !(state & WANTED) : !(state & WANTED) == !(state & APPLIED);
+}
 
-/* By the owner, on a thread of Wine's. */
-static void settle(helper_job *job) {
-    waitable_event *event = (waitable_event *)job;
+/* The state, as it was, becomes `to`: true when nobody was faster. ORDER: acquires what the last owner did, releases what we did. */
+static bool change(waitable_event *event, uint32_t *state, uint32_t to) {
+    return __atomic_compare_exchange_n(&event->state, state, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static void discard(waitable_event *event) {
+    wine_NtClose(event->handle);
+    free(event);
+}
+
+/* By the thread that set BUSY. */
+static void settle(waitable_event *event) {
     uint32_t state = __atomic_load_n(&event->state, __ATOMIC_ACQUIRE);
     for (;;) {
-        if ((state & (PROGRAMS | WANTED)) == (PROGRAMS | WANTED)) {
-            /* Taken back before it is given: a caller who comes meanwhile asks for another. */
-            __atomic_fetch_and(&event->state, ~WANTED, __ATOMIC_ACQ_REL);
-            wine_NtSetEvent(event->handle, NULL);
-            state = __atomic_load_n(&event->state, __ATOMIC_ACQUIRE);
-            continue;
-        }
-        if (state & CLOSED) {
-            wine_NtClose(event->handle);
-            free(event);
+        if (!is_settled(state)) {
+            if (state & PROGRAMS) {
+                /* Taken back before it is given: a caller who comes meanwhile asks for another. */
+                __atomic_fetch_and(&event->state, ~WANTED, __ATOMIC_ACQ_REL);
+                wine_NtSetEvent(event->handle, NULL);
+                state = __atomic_load_n(&event->state, __ATOMIC_ACQUIRE);
+            } else {
+                if (state & WANTED) wine_NtSetEvent(event->handle, NULL); else wine_NtResetEvent(event->handle, NULL);
+                state = __atomic_xor_fetch(&event->state, APPLIED, __ATOMIC_ACQ_REL);
+            }
+        } else if ((state & (CLOSED | QUEUED)) == CLOSED) {
+            discard(event);
             return;
+        } else if (change(event, &state, state & ~BUSY)) {
+            return;                     /* closed and queued: the helper will find it */
         }
-        if (is_settled(state)) {
-            if (__atomic_compare_exchange_n(&event->state, &state, state & ~OWNED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return;
-            continue;
-        }
-        if (state & WANTED) wine_NtSetEvent(event->handle, NULL); else wine_NtResetEvent(event->handle, NULL);
-        state = __atomic_xor_fetch(&event->state, APPLIED, __ATOMIC_ACQ_REL);
     }
 }
 
-/* By the owner, on any thread. Ownership goes with the event. */
-static void work_on(waitable_event *event) {
-    if (wine_thread_current.entered) {
-        wine_critical_enter();          /* the owner must not die before it lets go */
-        settle(&event->job);
-        wine_critical_leave();
-    } else {
-        helper_queue(&event->job);
+/* On a thread of Wine's: returns when the event is settled. Who is at work on it is inside a critical section and soon done. */
+static void apply(waitable_event *event) {
+    uint32_t state = __atomic_load_n(&event->state, __ATOMIC_ACQUIRE);
+    for (int yields = 0; yields < PATIENCE; yields++) {
+        while (!(state & BUSY)) {
+            if (is_settled(state)) return;
+            if (!change(event, &state, state | BUSY)) continue;
+            settle(event);
+            return;
+        }
+        sched_yield();
+        state = __atomic_load_n(&event->state, __ATOMIC_ACQUIRE);
     }
+}
+
+/* On the helper */
+static void take_up(helper_job *job) {
+    waitable_event *event = (waitable_event *)job;
+    uint32_t state = __atomic_load_n(&event->state, __ATOMIC_ACQUIRE);
+    while (!change(event, &state, (state | BUSY) & ~QUEUED)) {}
+    if (!(state & BUSY)) settle(event);         /* else the thread that is at work goes on, and frees it if need be */
+}
+
+/* Changes the word and sees to it that somebody acts on it. */
+static void set(waitable_event *event, uint32_t bits, uint32_t cleared) {
+    bool is_wines = wine_thread_current.entered, queue;
+    uint32_t state = __atomic_load_n(&event->state, __ATOMIC_RELAXED), changed;
+    wine_critical_enter();              /* what we take on nobody else would do */
+    do {
+        changed = (state | bits) & ~cleared;
+        queue = !is_wines && !(state & (BUSY | QUEUED)) && (!is_settled(changed) || (changed & CLOSED));
+        if (queue) changed |= QUEUED;
+        if (is_wines && (bits & CLOSED) && !(state & BUSY)) changed |= BUSY;
+    } while (!change(event, &state, changed));
+    if (queue) helper_queue(&event->job);
+    else if (is_wines && (bits & CLOSED)) { if (!(state & BUSY)) settle(event); }
+    else if (is_wines) apply(event);
+    wine_critical_leave();
 }
 
 void waitable_event_set(waitable_event *event, bool signaled) {
-    uint32_t state = __atomic_load_n(&event->state, __ATOMIC_RELAXED), changed;
-    bool take;
-    if (!signaled && (state & PROGRAMS)) return;
-    wine_critical_enter();
-    do {
-        changed = signaled ? state | WANTED : state & ~WANTED;
-        take = !(state & OWNED) && !is_settled(changed);
-        if (take) changed |= OWNED;
-    } while (!__atomic_compare_exchange_n(&event->state, &state, changed, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
-    if (take) work_on(event);
-    wine_critical_leave();
+    if (signaled) set(event, WANTED, 0);
+    else if (!(__atomic_load_n(&event->state, __ATOMIC_RELAXED) & PROGRAMS)) set(event, 0, WANTED);
 }
 
-void waitable_event_close(waitable_event *event) {
-    wine_critical_enter();
-    if (!(__atomic_fetch_or(&event->state, CLOSED | OWNED, __ATOMIC_ACQ_REL) & OWNED)) work_on(event);
-    wine_critical_leave();
-}
+void waitable_event_close(waitable_event *event) { set(event, CLOSED, 0); }
 
 static NTSTATUS create(waitable_event **event, HANDLE handle, uint32_t state) {
     waitable_event *new = calloc(1, sizeof *new);
@@ -97,7 +128,7 @@ static NTSTATUS create(waitable_event **event, HANDLE handle, uint32_t state) {
         free(new);
         return status;
     }
-    new->job.run = settle;
+    new->job.run = take_up;
     new->state = state;
     new->handle = handle;
     *event = new;
