@@ -54,6 +54,8 @@ struct CapturedObjectAttributes: Sendable {
         let backslash = UInt16(UInt8(ascii: "\\"))
         guard first != backslash else { throw .objectPathSyntaxBad }
         var full = try Host.directoryName(root)
+        // A directory that the host's programs made is one of the tree's from the first use of its handle.
+        if full != [backslash] { try ObjectNamespace.makeDirectory(try CallerString.text(full)) }
         if full.last != backslash { full.append(backslash) }
         full += units
         guard full.count * 2 <= 0xFFFF else { throw .objectNameInvalid }

@@ -101,6 +101,21 @@ public enum ObjectNamespace {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// Makes a directory that exists in the host, and those above it. What cannot be made here is missed by `place(of:)`, which says so.
+    /// - Throws: `objectNameInvalid`; what opening the root does.
+    public static func makeDirectory(_ name: String) throws(NTStatus) {
+        let parts = try parts(of: name), root = try openRoot()
+        var directory = root.descriptor
+        var mode = stat()
+        let modeKnown = fstat(root.descriptor.rawValue, &mode) == 0
+        for part in parts {
+            if mkdirat(directory.rawValue, part, 0o700) == 0 && modeKnown { fchmodat(directory.rawValue, part, mode.st_mode & 0o1777, 0) }
+            let fd = ntlpc_open_directory(directory.rawValue, part, false)
+            guard fd >= 0 else { return }
+            directory = Descriptor(owning: fd)
+        }
+    }
+
     /// Finds the directory of `name`.
     /// - Throws: `objectNameInvalid`; `objectPathNotFound` when the directory does not exist ([R] ROS-LPC); `accessDenied`.
     public static func place(of name: String) throws(NTStatus) -> NamespacePlace {

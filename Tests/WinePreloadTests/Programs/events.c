@@ -81,6 +81,14 @@ int main(void) {
     CHECK(becomes(port, 1));
     tell(UNSIGNAL);
     CHECK(becomes(port, 0));
+    /* What the caller itself undoes is undone when it goes on, however fresh what another thread did. */
+    for (int i = 0; i < 3000; i++) {
+        tell(SIGNAL_FROM_OUTSIDE);
+        if (WaitForSingleObject(port, 10000) != WAIT_OBJECT_0) failed_checks++;
+        tell(UNSIGNAL);
+        if (is_signaled(port)) failed_checks++;
+    }
+    CHECK(failed_checks == 0);
     thread = CreateThread(NULL, 0, ending_thread, NULL, 0, NULL);
     WaitForSingleObject(thread, INFINITE);
     CHECK(becomes(port, 1));
