@@ -293,6 +293,7 @@ extension QueueState {
         header.type = HeaderType.ofAnswer(frame.flags)
         let record = enqueue(header, payload, connection: connection, context: waiting.context)
         record.pointee.isLegacy = frame.flags & FrameFlags.legacy != 0
+        record.pointee.isRelease = release
         // The message lives until its last answer is received.
         record.pointee.keep(waiting.reserve.map { Unmanaged.passUnretained($0) })
         if release { expected.removeValue(forKey: sent.messageID) }

@@ -80,11 +80,12 @@ struct MessageRecord {
         return given
     }
 
-    /// Nobody waits for an answer: it only ends the message and what came with it.
+    /// Nobody waits for an answer: it only ends the message and what came with it. An LPC answer that is no last one is a reply too.
     var isOneWay: Bool {
         let type = header.type & 0xFF
-        return type == HeaderType.datagram || type == HeaderType.reply
+        return type == HeaderType.datagram || type == HeaderType.reply && isRelease
     }
+
     /// Takes a hold over.
     mutating func keep(_ use: Unmanaged<ReserveUse>?) { reserve = use?.retain() }
 

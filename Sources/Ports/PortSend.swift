@@ -318,6 +318,7 @@ extension ALPCPort {
                 record = state.enqueue(header, payload, connection: connection, context: context)
             }
             record.pointee.isLegacy = flags & FrameFlags.legacy != 0
+            record.pointee.isRelease = release
             record.pointee.keep(reserve)
             record.pointee.attachments = attachments.map { $0.retain() }
             if ends {

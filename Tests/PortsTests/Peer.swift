@@ -94,6 +94,25 @@ final class Peer: @unchecked Sendable {
         }
     }
 
+    /// SIGSTOP, and waits until no thread of the process runs.
+    func stop() {
+        Glibc.kill(pid, SIGSTOP)
+        eventually {
+            guard let tasks = opendir("/proc/\(pid)/task") else { return true }
+            defer { closedir(tasks) }
+            while let entry = readdir(tasks) {
+                let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+                guard let file = fopen("/proc/\(pid)/task/\(name)/stat", "r") else { continue }
+                defer { fclose(file) }
+                var line = [UInt8](repeating: 0, count: 512)
+                let count = fread(&line, 1, line.count, file)
+                guard let end = line[..<count].lastIndex(of: UInt8(ascii: ")")), end + 2 < count else { continue }
+                if line[end + 2] != UInt8(ascii: "T") { return false }
+            }
+            return true
+        }
+    }
+
     /// SIGKILL, and waits until the process is gone.
     func kill() { finish(killing: true) }
 

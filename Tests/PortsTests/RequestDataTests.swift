@@ -274,7 +274,7 @@ final class Block: @unchecked Sendable {
         #expect(peer.answer() == "STATUS_SUCCESS sum=\((0 ..< 100_000).reduce(0) { $0 + $1 % 13 })")
         peer.tell("lpcdata K 100000")
         let next = try listener.lpcTake()
-        kill(peer.pid, SIGSTOP)
+        peer.stop()
         let call = Background { server.readData(next, 0, buffer.base, 100_000) }
         let second = Background { server.writeData(next, 0, buffer.base, 10) }
         settle()
