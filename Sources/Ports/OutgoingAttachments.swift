@@ -224,6 +224,8 @@ public final class OutgoingAttachments: @unchecked Sendable {
             item.value = try Host.send(handle, to: entry.ntProcess, access: one.access, attributes: one.attributes, options: same)
             return ParcelItem(item, descriptor: nil)
         }
+        // Between the worlds only what is Linux's own is the same object on both sides; of other descriptors a host makes nothing.
+        guard entry.link.greeting.world == Host.world.rawValue || one.type == .file || one.type == .section else { throw .notSupported }
         item.flags = UInt16(NTLPC_ITEM_HAS_DESCRIPTOR)
         return ParcelItem(item, descriptor: try Host.descriptor(of: handle, access: one.access))
     }
