@@ -56,15 +56,15 @@ public func NtAlpcDeletePortSection(_ PortHandle: HANDLE?, _ Flags: ULONG, _ Sec
 
 /// Maps a region of a section. In: SectionHandle, ViewSize, Flags; out: ViewBase and ViewSize in whole pages.
 ///
-/// Views of one section do not overlap. Statuses: `INVALID_PARAMETER` (flags of the call, unknown flags in the attribute, ViewSize 0),
-/// `ACCESS_VIOLATION`, `INVALID_HANDLE` (port, or section), `INVALID_VIEW_SIZE` (the section has no such region free: [I]),
+/// Views of one section do not overlap. Statuses: `INVALID_PARAMETER` (flags of the call, unknown flags in the attribute, ViewSize 0, a
+/// ViewBase that is not 0), `ACCESS_VIOLATION`, `INVALID_HANDLE` (port, or section), `INVALID_VIEW_SIZE` (the section has no such region free: [I]),
 /// `SECTION_TOO_BIG` (above the port's MaxViewSize: [I]), `NO_MEMORY`. Source: behaviour reference 8.13 ([D] PHNT; [W] OVMM, PFW).
 @c @implementation
 public func NtAlpcCreateSectionView(_ PortHandle: HANDLE?, _ Flags: ULONG, _ ViewAttributes: PALPC_DATA_VIEW_ATTR?) -> NTSTATUS {
     statusBoundary("NtAlpcCreateSectionView") { () throws(NTStatus) -> NTStatus in
         guard Flags == 0 else { throw .invalidParameter }
         var attributes = try CallerMemory.read(ViewAttributes)
-        guard attributes.Flags & ~ViewFlags.all == 0 else { throw .invalidParameter }
+        guard attributes.Flags & ~ViewFlags.all == 0, attributes.ViewBase == nil else { throw .invalidParameter }
         try CallerMemory.probeWrite(ViewAttributes)
         return try HandleTable.withObject(PortHandle, kind: .port) { (port: ALPCPort) throws(NTStatus) -> NTStatus in
             let view = try port.createView(section: UInt64(UInt(bitPattern: attributes.SectionHandle)), size: UInt64(attributes.ViewSize))

@@ -85,6 +85,12 @@ final class Connection: @unchecked Sendable {
         var terms: ntlpc_accepted
     }
 
+    /// The table of views owns it from now on.
+    func takeServerView() -> PortView? {
+        defer { serverView = nil }
+        return serverView
+    }
+
     let core: LinkPointer
 
     init(entry: LinkEntry, number: UInt32, state: ConnectionState, isLegacy: Bool, peerFlags: UInt32, peerLimit: UInt32) {

@@ -239,7 +239,7 @@ extension ALPCPort {
             header.messageID = id
             header.clientProcess = clientLink.entry.ntProcess
             return .connected(ConnectResult(port: self, header: header, payload: Array(bytes.dropFirst(prefix)), maxMessageLength: terms.max_message_length,
-                                            remoteBase: terms.remote_base, serverView: clientLink.queues.lock.withLock { _ in connection.serverView }))
+                                            remoteBase: terms.remote_base, serverView: clientLink.queues.lock.withLock { _ in connection.takeServerView() }))
         case FrameKind.refused:
             return .refused(payload: Array(bytes.dropFirst(prefix)))
         case FrameKind.status where head.detail & 0xC000_0000 == 0xC000_0000:

@@ -80,6 +80,7 @@ public struct OfferedView: Sendable {
             let view = PortView(memory: memory, file: file, offset: offset, isSecure: false, queues: queues, connection: ObjectIdentifier(connection),
                                 section: nil, port: nil)
             PortViews.add(view)
+            view.showToPrograms()
             return view
         } catch {
             throw error == .accessDenied || error == .notPermitted ? .accessDenied : .noMemory

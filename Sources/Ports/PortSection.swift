@@ -87,6 +87,8 @@ public final class PortView: @unchecked Sendable {
     let section: PortSection?
     /// The port that made it.
     let port: ObjectIdentifier?
+    /// Its place among the views that NtUnmapViewOfSection knows: views of an LPC connection alone.
+    private let mapped = FutexLock<MappedView?>(nil)
     /// A secure view that was sent: it has been made read-only.
     let isSealed = Atomic<Bool>(false)
 
@@ -106,6 +108,24 @@ public final class PortView: @unchecked Sendable {
     }
 
     deinit { section?.free(offset) }
+
+    /// Lets programs unmap the view by NtUnmapViewOfSection.
+    func showToPrograms() {
+        let shown = MappedViews.add(base: memory.base, count: memory.count) { [weak self] in
+            if let self { PortViews.remove(self) }
+        }
+        mapped.withLock { $0 = shown }
+    }
+
+    /// The view is given up.
+    fileprivate func hideFromPrograms() {
+        let shown = mapped.withLock { mapped in
+            let shown = mapped
+            mapped = nil
+            return shown
+        }
+        if let shown { _ = MappedViews.remove(shown) }
+    }
 
     /// Before a secure view is sent: its contents are final. A second time it is so already.
     func seal() throws(NTStatus) {
@@ -135,11 +155,13 @@ enum PortViews {
     }
 
     static func remove(_ base: UInt, for port: ALPCPort) -> PortView? {
-        table.withLock { table in
+        let removed = table.withLock { table -> PortView? in
             guard let view = table.views[base], belongs(view, to: port) else { return nil }
             table.views[base] = nil
             return view
         }
+        removed?.hideFromPrograms()
+        return removed
     }
 
     static func remove(_ view: PortView) {
@@ -147,7 +169,7 @@ enum PortViews {
             guard table.views[view.base] === view else { return nil }
             return table.views.removeValue(forKey: view.base)
         }
-        _ = removed     // let go outside the lock
+        removed?.hideFromPrograms()
     }
 
     /// The last handle of `port` is closed: its views go, and with a connection port those of all its clients.
@@ -161,7 +183,7 @@ enum PortViews {
             for view in gone { table.views[view.base] = nil }
             return gone
         }
-        _ = removed
+        for view in removed { view.hideFromPrograms() }
     }
 
     /// In the child of a fork, while it has one thread.

@@ -119,6 +119,10 @@ private func connect(_ name: String, _ view: PORT_VIEW?, wantsRemote: Bool = tru
         #expect(server.remote.ViewSize == 0 && server.remote.ViewBase == nil && server.request.callbackID == 0)
         #expect(NtClose(shared) == 0)
         #expect(theirs.load(as: UInt8.self) == 0x33)
+        // A program may unmap its view itself.
+        #expect(NtUnmapViewOfSection(HANDLE(bitPattern: -1), theirs) == 0)
+        #expect(!isMapped(theirs) && mine.load(as: UInt8.self) == 0x33)
+        #expect(status(NtUnmapViewOfSection(HANDLE(bitPattern: -1), theirs)) == .notMappedView)
     }
 
     @Test func `Sections both ways`() throws {

@@ -152,6 +152,9 @@ func isWritable(_ address: PVOID?) -> Bool {
         #expect(listener.view(section, 0x1000, flags: 1).status == .invalidParameter)
         var view = second.view
         #expect(status(NtAlpcCreateSectionView(listener.handle, 1, &view)) == .invalidParameter)
+        // Where it lies is not the caller's choice.
+        view.ViewSize = 0x1000
+        #expect(status(NtAlpcCreateSectionView(listener.handle, 0, &view)) == .invalidParameter)
         #expect(status(NtAlpcCreateSectionView(listener.handle, 0, nil)) == .accessViolation)
         #expect(status(NtAlpcDeleteSectionView(listener.handle, 1, view.ViewBase)) == .invalidParameter)
         #expect(status(NtAlpcDeleteSectionView(nil, 0, view.ViewBase)) == .invalidHandle)

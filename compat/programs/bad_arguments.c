@@ -50,6 +50,7 @@ static LONG WINAPI crashed(EXCEPTION_POINTERS *pointers)
 {
     (void)pointers;
     describe("FAILED: crash");
+    end_server();
     TerminateProcess(GetCurrentProcess(), 4);
     return 0;
 }
@@ -96,7 +97,7 @@ static void monitor(void *argument)
             if (serial == now) release_pool();
             releasing = 0;
         }
-        if (still >= HANG_MS) { describe("FAILED: hang"); exit_now(3); }
+        if (still >= HANG_MS) { describe("FAILED: hang"); end_server(); exit_now(3); }
     }
 }
 
@@ -171,6 +172,8 @@ void settle(struct call *call, const uint64_t *arguments, uint64_t result)
             if (success) close_handle(value);
             /* What the system's own calls do is theirs. */
             else if (!ON_WINDOWS || strcmp(call->kind, "wrapped")) complain("%s gave %s and wrote a handle", call->name, status_name((NTSTATUS)result));
+        } else if (is(parameter, "PVOID*") && success && !strcmp(call->name, "NtMapViewOfSection")) {
+            host.unmap_view(NtCurrentProcess(), (PVOID)(uintptr_t)value);
         } else if (is(parameter, "PALPC_HANDLE") && success) {
             keep_value((ALPC_HANDLE)(uintptr_t)value);
         } else if (is(parameter, "PTP_ALPC*") && success) {
@@ -214,6 +217,7 @@ static void run_round(void *argument)
         if (CHANCE(5) && !pool.dead) stir_pool();
         guard_progress();
     }
+    if (!server_lives()) complain("the server did not outlive call %llu", current.number);
     while (releasing) sleep_ms(1);
     close_pool();
 }
@@ -257,6 +261,29 @@ void take_census(struct census *census)
 #endif
 }
 
+/* What is there too much, for whoever looks for it: handles with their types, and natively what descriptors stand for. */
+static void list_rest(void)
+{
+    union { UNICODE_STRING name; unsigned char bytes[400]; } type;
+    ULONG length = 0;
+    char text[60];
+
+    for (uintptr_t handle = 4; handle < 0x4000; handle += 4) {
+        if (!NT_SUCCESS(host.query_object((HANDLE)handle, 2, &type, sizeof type, &length))) continue;
+        for (unsigned i = 0; i < 59u && i < type.name.Length / 2u; i++) { text[i] = (char)type.name.Buffer[i]; text[i + 1] = 0; }
+        say("handle 0x%llx is left: %s", (unsigned long long)handle, text);
+    }
+#ifndef _WIN32
+    for (int descriptor = 3; descriptor < 4096; descriptor++) {
+        char path[40], target[200];
+        ssize_t size;
+        snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+        size = readlink(path, target, sizeof target - 1);
+        if (size > 0) say("descriptor %d is left: %.*s", descriptor, (int)size, target);
+    }
+#endif
+}
+
 static int more_than(const struct census *now, const struct census *before)
 {
     /* Allocators keep a few mappings. */
@@ -265,13 +292,14 @@ static int more_than(const struct census *now, const struct census *before)
 
 int main(int argc, char **argv)
 {
-    const char *functions = NULL, *host_functions = NULL, *only = "";
+    const char *functions = NULL, *host_functions = NULL, *only = "", *served = NULL;
     unsigned wanted = 100000;
     unsigned long long made;
     struct census before, after;
     const struct program_option options[] = {
-        { "--functions", OPTION_TEXT, &functions, 1, 0, 0 },
-        { "--host-functions", OPTION_TEXT, &host_functions, 1, 0, 0 },
+        { "--functions", OPTION_TEXT, &functions, 0, 0, 0 },
+        { "--host-functions", OPTION_TEXT, &host_functions, 0, 0, 0 },
+        { "--serve", OPTION_TEXT, &served, 0, 0, 0 },
         { "--calls", OPTION_NUMBER, &wanted, 0, 1, 1000000000 },
         { "--seed", OPTION_NUMBER, &seed, 0, 0, 1000000000 },
         { "--only", OPTION_TEXT, &only, 0, 0, 0 },
@@ -281,6 +309,8 @@ int main(int argc, char **argv)
 
     program_role = "bad_arguments";
     read_options(argc, argv, options, sizeof options / sizeof *options);
+    if (served) return serve(served);
+    if (!functions || !host_functions) usage_error("--functions and --host-functions are missing");
     catch_crashes();
     find_host_calls();
     read_calls(functions, " syscall rtl tp ");
@@ -298,6 +328,7 @@ int main(int argc, char **argv)
     made = run_rounds(only, wanted);
     take_census(&after);
     for (unsigned tries = 0; tries < 100 && more_than(&after, &before); tries++) { sleep_ms(50); take_census(&after); }
+    if (more_than(&after, &before)) list_rest();
     if (more_than(&after, &before))
         complain("leak: %u descriptors, %u mappings, %u handles before; %u, %u, %u after", before.descriptors, before.mappings, before.handles,
                  after.descriptors, after.mappings, after.handles);
@@ -305,6 +336,8 @@ int main(int argc, char **argv)
         for (unsigned i = 0; i < call_count; i++)
             say("%-45s %7llu calls, %7llu successes, %7llu failures", calls[i].name, calls[i].calls, calls[i].successes, calls[i].failures);
     for (unsigned i = 0; i < call_count; i++) if (!*only && made >= 100000 && calls[i].calls < 100) complain("%s was called %llu times only", calls[i].name, calls[i].calls);
+    if (!server_lives()) complain("the server did not outlive the calls");
+    end_server();
     say("%llu calls, %d complaints", made, failures);
     return failures != 0;
 }

@@ -71,6 +71,10 @@ void note_id(ULONG id);
 
 extern struct nt_name served_alpc, served_lpc;
 void start_server(void);
+int server_lives(void);
+void end_server(void);
+/* The server itself, in its own process. */
+int serve(const char *name);
 
 /* ---- Values ---- */
 

@@ -1,8 +1,10 @@
-/* A server that answers, so that calls with bad arguments meet one: it accepts every client of an ALPC and of an LPC port, returns
- * every request, and lives as long as the program. See bad_arguments.h. */
+/* A server that answers, so that calls with bad arguments meet one: it accepts every client of an ALPC and of an LPC port and returns
+ * every request. It is a process of its own, which must outlive all that it is sent. See bad_arguments.h. */
 #include "bad_arguments.h"
+#include "second_process.h"
 
 struct nt_name served_alpc, served_lpc;
+static struct second_process *server;
 
 /* A connection that was not accepted because its client left again is no matter. */
 static void serve_alpc(void *argument)
@@ -70,19 +72,44 @@ static void serve_lpc(void *argument)
     }
 }
 
-void start_server(void)
+static void name_ports(const char *name)
+{
+    char text[200];
+    make_name(&served_alpc, name);
+    snprintf(text, sizeof text, "%s-lpc", name);
+    make_name(&served_lpc, text);
+}
+
+int serve(const char *name)
 {
     ALPC_PORT_ATTRIBUTES attributes;
     HANDLE alpc = NULL, lpc = NULL;
-    char text[100];
 
-    snprintf(text, sizeof text, "\\RPC Control\\bad-served-%c%lu", ON_WINDOWS ? 'w' : 'n', own_process_id());
-    make_name(&served_alpc, text);
-    strcat(text, "-lpc");
-    make_name(&served_lpc, text);
+    name_ports(name);
     usual_port_attributes(&attributes, 0);
     expect(NtAlpcCreatePort(&alpc, &served_alpc.attributes, &attributes), STATUS_SUCCESS, "the server's NtAlpcCreatePort");
     expect(NtCreatePort(&lpc, &served_lpc.attributes, 64, 0x200, 0), STATUS_SUCCESS, "the server's NtCreatePort");
-    thread_start(serve_alpc, alpc);
     thread_start(serve_lpc, lpc);
+    serve_alpc(alpc);
+    return 0;
 }
+
+void start_server(void)
+{
+    char text[100];
+    const char *arguments[] = { "--serve", text, NULL };
+
+    snprintf(text, sizeof text, "\\RPC Control\\bad-served-%c%lu", ON_WINDOWS ? 'w' : 'n', own_process_id());
+    name_ports(text);
+    server = start_again(arguments);
+    for (unsigned tries = 0; ; tries++) {
+        HANDLE port = NULL;
+        NTSTATUS status = NtAlpcConnectPort(&port, &served_alpc.string, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL);
+        if (NT_SUCCESS(status)) { NtClose(port); return; }
+        if (tries == 1000) fail("the server does not come up: %s", status_name(status));
+        sleep_ms(20);
+    }
+}
+
+int server_lives(void) { return process_status(server) == -1; }
+void end_server(void) { end_process(server); }

@@ -43,6 +43,8 @@ static ULONG odd_flags(void)
 static unsigned char *slots[MOST_PARAMETERS];
 static unsigned char *no_access, *read_only;
 #define PAGE 4096u
+/* What a call reaches from a bad address by offsets in structures lies in memory that cannot be touched, not in the program's. */
+#define MOAT 0x100000u
 
 /* The end of the slot that the address is in. */
 static unsigned char *end_of_slot(unsigned char *address)
@@ -59,23 +61,23 @@ static void *bad_address(unsigned char *good, size_t size)
     case 2: return (void *)(uintptr_t)0x8000000000000000;           /* not canonical */
     case 3: return (void *)(uintptr_t)(0xffff800000000000 + random_below(1 << 20));
     case 4: return (void *)(uintptr_t)(0xffffffffffffffff - random_below(64));
-    case 5: return no_access + random_below(PAGE);
+    case 5: return no_access + MOAT + random_below(PAGE);
     case 6: return read_only + random_below(64) * 8;
     case 7: return end_of_slot(good) - random_below((unsigned)size + 1);    /* its memory ends too early */
-    default: return no_access + 2 * PAGE - random_below((unsigned)size + 1);
+    default: return no_access + MOAT + PAGE - random_below((unsigned)size + 1);
     }
 }
 
 void make_slots(void)
 {
     unsigned char *base;
-    const size_t step = SLOT_SIZE + PAGE;
+    const size_t step = SLOT_SIZE + MOAT;
 
-    no_access = pages(2 * PAGE, 0);
-    read_only = pages(PAGE, 1);
-    base = pages(MOST_PARAMETERS * step + PAGE, 0);
+    no_access = pages(3 * MOAT, 0);
+    read_only = pages(MOAT, 1);
+    base = pages(MOST_PARAMETERS * step + MOAT, 0);
     for (unsigned i = 0; i < MOST_PARAMETERS; i++) {
-        slots[i] = base + PAGE + i * step;
+        slots[i] = base + MOAT + i * step;
         make_writable(slots[i], SLOT_SIZE);
     }
 }
@@ -251,6 +253,15 @@ static void make_information(unsigned char *buffer)
     }
 }
 
+/* A completion list that was scribbled over. Its numbers stay small: a list that says it is larger than its memory is a program's
+ * own ruin. */
+static void make_list(unsigned char *list)
+{
+    ULONG *numbers = (void *)(list + 8);
+    for (unsigned i = 0; i < sizeof(ALPC_COMPLETION_LIST_HEADER); i++) list[i] = (unsigned char)random_number();
+    for (unsigned i = 0; i < 9; i++) numbers[i] = CHANCE(50) ? numbers[i] % 0x20000 : (ULONG)(random_number() % 0x200) * 64;
+}
+
 /* ---- Callbacks ---- */
 
 static VOID NTAPI callback(PTP_CALLBACK_INSTANCE instance, PVOID context, PTP_ALPC alpc) { (void)instance, (void)context, (void)alpc; }
@@ -273,6 +284,10 @@ static size_t fill_slot(const struct call *call, const struct parameter *paramet
     if (is(parameter, "PALPC_MESSAGE_ATTRIBUTES")) { make_attribute_buffer((void *)slot, room); return 160; }
     if (is(parameter, "PALPC_DATA_VIEW_ATTR")) { make_view((void *)slot); return sizeof(ALPC_DATA_VIEW_ATTR); }
     if (is(parameter, "PSID")) { make_sid(slot); return 12; }
+    if (is(parameter, "PLARGE_INTEGER") && strcmp(parameter->name, "Timeout")) {
+        ((LARGE_INTEGER *)(void *)slot)->QuadPart = CHANCE(70) ? !strcmp(parameter->name, "MaximumSize") ? 0x10000 : 0 : (long long)odd_number();
+        return 8;
+    }
     if (is(parameter, "PLARGE_INTEGER")) {
         ((LARGE_INTEGER *)(void *)slot)->QuadPart = CHANCE(70) ? 0 : CHANCE(60) ? -10 : CHANCE(50) ? 1 : -(long long)random_below(1000);
         return 8;
@@ -312,6 +327,11 @@ static size_t fill_slot(const struct call *call, const struct parameter *paramet
         memcpy(slot, &length, sizeof length);
         return is(parameter, "PSIZE_T") ? 8 : 4;
     }
+    if (is(parameter, "PVOID*")) {
+        uint64_t base = CHANCE(80) ? 0 : CHANCE(50) ? odd_number() : (uint64_t)(uintptr_t)slots[0];
+        memcpy(slot, &base, sizeof base);
+        return 8;
+    }
     if (is(parameter, "HANDLE*")) {
         for (unsigned i = 0; i < 64; i++) ((HANDLE *)(void *)slot)[i] = CHANCE(50) ? pool.events[1] : some_handle();
         return 64;
@@ -323,7 +343,7 @@ static size_t fill_slot(const struct call *call, const struct parameter *paramet
 
 static int is_pointer(const struct call *call, const struct parameter *parameter)
 {
-    static const char *const values[] = { "PortContext", "Context", "Flags", "ViewBase", "ApcContext", "KeyContext" };
+    static const char *const values[] = { "PortContext", "Context", "Flags", "ViewBase", "ApcContext", "KeyContext", "BaseAddress" };
     if (parameter->type[0] != 'P' && !strchr(parameter->type, '*')) return 0;
     if (is(parameter, "PTP_ALPC") || is(parameter, "PTP_ALPC_CALLBACK") || is(parameter, "PTP_ALPC_CALLBACK_EX") || is(parameter, "PORT_INFORMATION_CLASS")) return 0;
     if (!is(parameter, "PVOID")) return 1;
@@ -334,6 +354,10 @@ static int is_pointer(const struct call *call, const struct parameter *parameter
 
 static uint64_t plain_value(const struct parameter *parameter, int bad)
 {
+    if (!strcmp(parameter->name, "FileHandle") && !bad && CHANCE(80)) return 0;
+    if (strstr(parameter->name, "ProcessHandle") && !bad && CHANCE(80)) return (uint64_t)-1;
+    if (strstr(parameter->name, "IoCompletionHandle") && !bad && CHANCE(80)) return (uint64_t)(uintptr_t)pool.completions[0];
+    if (!strcmp(parameter->name, "SectionHandle") && is(parameter, "HANDLE") && !bad && CHANCE(60)) return (uint64_t)(uintptr_t)pool.sections[0];
     if (is(parameter, "HANDLE")) return (uint64_t)(uintptr_t)(bad || CHANCE(30) ? some_handle() : pool.ports[random_below(PORTS_OF_POOL)]);
     if (is(parameter, "ALPC_HANDLE")) return (uint64_t)(uintptr_t)some_value();
     if (is(parameter, "PTP_ALPC")) {
@@ -343,13 +367,17 @@ static uint64_t plain_value(const struct parameter *parameter, int bad)
     /* A wild callback would be called: that is the program's own fault. */
     if (is(parameter, "PTP_ALPC_CALLBACK")) return bad ? 0 : (uint64_t)(uintptr_t)callback;
     if (is(parameter, "PTP_ALPC_CALLBACK_EX")) return bad ? 0 : (uint64_t)(uintptr_t)callback_ex;
-    if (!strcmp(parameter->name, "ViewBase")) return !bad && pool.view_count ? (uint64_t)(uintptr_t)pool.views[random_below(pool.view_count)] : odd_number();
+    if (strstr(parameter->type, "_INHERIT")) return 1 + random_below(2);
+    if (strstr(parameter->name, "Protect") && CHANCE(70)) return PAGE_READWRITE;
+    if (!strcmp(parameter->name, "AllocationAttributes") && CHANCE(70)) return SEC_COMMIT;
+    if ((!strcmp(parameter->name, "AllocationType") || !strcmp(parameter->name, "ZeroBits") || !strcmp(parameter->name, "CommitSize")) && CHANCE(70)) return 0;
+    if (!strcmp(parameter->name, "ViewBase") || !strcmp(parameter->name, "BaseAddress")) return !bad && pool.view_count ? (uint64_t)(uintptr_t)pool.views[random_below(pool.view_count)] : odd_number();
     if (strstr(parameter->name, "Flags") || !strcmp(parameter->name, "Options")) {
         uint64_t flags = CHANCE(30) ? ALPC_MSGFLG_RELEASE_MESSAGE << random_below(2) : odd_flags();
         return flags;
     }
     if (!strcmp(parameter->name, "HandleAttributes")) return odd_flags() & ~(uint64_t)OBJ_PROTECT_CLOSE;
-    if (strstr(parameter->type, "_CLASS")) return bad ? odd_number() : random_below(14);
+    if (strstr(parameter->type, "CLASS")) return bad ? odd_number() : random_below(14);
     if (is(parameter, "ACCESS_MASK")) return CHANCE(60) ? MAXIMUM_ALLOWED : odd_flags();
     if (is(parameter, "BOOLEAN")) return random_below(2) | (bad ? odd_number() << 8 : 0);
     if (!strcmp(parameter->name, "ResourceId") && pool.reserve_count && !bad) return pool.reserves[random_below(pool.reserve_count)];
@@ -375,6 +403,7 @@ void make_arguments(const struct call *call, uint64_t *arguments, unsigned bad)
         if (make_bad) bad--;
         if (!is_pointer(call, parameter)) { arguments[i] = plain_value(parameter, make_bad); continue; }
         if (!strcmp(parameter->name, "CompletionList") || is(parameter, "PALPC_COMPLETION_LIST_HEADER")) {
+            make_list(slot);
             arguments[i] = (uint64_t)(uintptr_t)(make_bad ? bad_address(slot, 0x180) : CHANCE(70) ? pool.list : slot);
             continue;
         }

@@ -52,15 +52,9 @@ void stop_impersonating(void)
 
 #ifdef _WIN32
 
-static DWORD protection_of(const void *address)
-{
-    MEMORY_BASIC_INFORMATION information;
-    if (!VirtualQuery(address, &information, sizeof information) || information.State != MEM_COMMIT) return PAGE_NOACCESS;
-    return information.Protect;
-}
-
-int can_read(const void *address) { return !(protection_of(address) & (PAGE_NOACCESS | PAGE_GUARD | PAGE_EXECUTE)); }
-int can_write(void *address) { return !!(protection_of(address) & (PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY)); }
+/* By trying: memory that a port call has mapped need not be known to VirtualQuery. */
+int can_read(const void *address) { return !IsBadReadPtr(address, 1); }
+int can_write(void *address) { return !IsBadWritePtr(address, 1); }
 
 void *pages(size_t size, int protection)
 {

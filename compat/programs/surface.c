@@ -83,6 +83,11 @@ void expect_status(NTSTATUS status, const NTSTATUS *wanted, size_t count, const 
     give_up(file, line, "got %s, expected %s", status_name(status), status_name(wanted[0]));
 }
 
+void expect_either(NTSTATUS status, NTSTATUS first, NTSTATUS second, const char *file, int line)
+{
+    expect_status(status, status == second ? &second : &first, 1, file, line);
+}
+
 void expect_error(NTSTATUS status, const char *file, int line)
 {
     guard_progress();

@@ -21,11 +21,14 @@ struct check_group { const char *noun; const struct check *checks; size_t count;
  * ntlpc itself is tested, does not take them. */
 #define EXPECT(value, ...) \
     expect_status((value), (const NTSTATUS[]){ __VA_ARGS__ }, sizeof((const NTSTATUS[]){ __VA_ARGS__ }) / sizeof(NTSTATUS), __FILE__, __LINE__)
+/* One of two, depending on time. */
+#define EXPECT_EITHER(value, first, second) expect_either((value), (first), (second), __FILE__, __LINE__)
 /* Any failure. */
 #define EXPECT_ERROR(value) expect_error((value), __FILE__, __LINE__)
 #define HOLDS(condition) expect_true(!!(condition), #condition, __FILE__, __LINE__)
 #define SAME(value, wanted) expect_same((unsigned long long)(value), (unsigned long long)(wanted), #value, __FILE__, __LINE__)
 void expect_status(NTSTATUS status, const NTSTATUS *wanted, size_t count, const char *file, int line);
+void expect_either(NTSTATUS status, NTSTATUS first, NTSTATUS second, const char *file, int line);
 void expect_error(NTSTATUS status, const char *file, int line);
 void expect_true(int holds, const char *condition, const char *file, int line);
 void expect_same(unsigned long long value, unsigned long long wanted, const char *what, const char *file, int line);

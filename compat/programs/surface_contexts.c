@@ -179,7 +179,7 @@ static void token(void)
         EXPECT(NtAlpcQueryInformationMessage(scene.c, &message.header, AlpcMessageTokenModifiedIdInformation, &modified, sizeof modified, &length), STATUS_SUCCESS);
         SAME(modified.LowPart, token_attribute(&received)->ModifiedId.LowPart);
         SAME(modified.HighPart, token_attribute(&received)->ModifiedId.HighPart);
-        HOLDS(token_attribute(&received)->AuthenticationId.LowPart);
+        HOLDS(token_attribute(&received)->TokenId.LowPart || token_attribute(&received)->TokenId.HighPart);
         if (!round) first = *token_attribute(&received);
         else SAME(first.AuthenticationId.LowPart, token_attribute(&received)->AuthenticationId.LowPart);
     }

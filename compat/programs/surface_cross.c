@@ -4,6 +4,7 @@
  * requests whose text says what to do; its answers begin with "yes" or "no". A legacy port of the same name with "-lpc" behind it
  * does the same for LPC. */
 #include "surface.h"
+#include "second_process.h"
 
 #include <stdarg.h>
 
@@ -262,7 +263,7 @@ int cross_serve(const char *port)
 /* ---- The client ---- */
 
 static char own_port[120];
-static struct surface_process *server_process;
+static struct second_process *server_process;
 
 static const char *server_port(void)
 {
@@ -525,7 +526,7 @@ static void goodbye(void)
     if (cross_port) leave_out("the server is not ours");
     ask(connect_to_server(), "quit", NULL, NULL, &reply);
     {
-        struct surface_process *ended = server_process;
+        struct second_process *ended = server_process;
         server_process = NULL;
         SAME(wait_for_process(ended), 0);
     }

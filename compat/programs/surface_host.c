@@ -9,8 +9,6 @@
 #else
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #endif
 
@@ -258,70 +256,4 @@ unsigned char *allocate_region(size_t size)
     if (!base) give_up(__FILE__, __LINE__, "no memory");
     keep_region(base, size);
     return base;
-}
-
-/* ---- The program again ---- */
-
-struct surface_process {
-#ifdef _WIN32
-    HANDLE handle;
-#else
-    pid_t identifier;
-#endif
-};
-
-struct surface_process *start_again(const char *const *arguments)
-{
-    struct surface_process *process = calloc(1, sizeof *process);
-#ifdef _WIN32
-    char path[MAX_PATH], line[2048];
-    STARTUPINFOA start = { .cb = sizeof start };
-    PROCESS_INFORMATION made;
-    int used;
-
-    GetModuleFileNameA(NULL, path, sizeof path);
-    used = snprintf(line, sizeof line, "\"%s\"", path);
-    for (; *arguments; arguments++) used += snprintf(line + used, sizeof line - (size_t)used, " \"%s\"", *arguments);
-    if (!CreateProcessA(path, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &made)) give_up(__FILE__, __LINE__, "no second process: error %lu", GetLastError());
-    CloseHandle(made.hThread);
-    process->handle = made.hProcess;
-#else
-    char *list[16] = { "surface" };
-    unsigned count = 1;
-
-    for (; *arguments; arguments++) list[count++] = (char *)*arguments;
-    process->identifier = fork();
-    if (process->identifier < 0) give_up(__FILE__, __LINE__, "no second process: error %d", errno);
-    if (!process->identifier) {
-        execv("/proc/self/exe", list);
-        _exit(127);
-    }
-#endif
-    return process;
-}
-
-int wait_for_process(struct surface_process *process)
-{
-    int code = -1;
-#ifdef _WIN32
-    DWORD value = 0;
-    WaitForSingleObject(process->handle, INFINITE);
-    if (GetExitCodeProcess(process->handle, &value)) code = (int)value;
-    CloseHandle(process->handle);
-#else
-    int status = 0;
-    if (waitpid(process->identifier, &status, 0) == process->identifier && WIFEXITED(status)) code = WEXITSTATUS(status);
-#endif
-    free(process);
-    return code;
-}
-
-void end_process(struct surface_process *process)
-{
-#ifdef _WIN32
-    TerminateProcess(process->handle, 1);
-#else
-    kill(process->identifier, SIGKILL);
-#endif
-    wait_for_process(process);
 }

@@ -4,8 +4,6 @@
 
 #include "host_calls.h"
 
-struct surface_process;
-
 HANDLE new_event(int signaled);                     /* synchronization event; kept */
 HANDLE new_section(size_t size);                    /* page-file backed, read and write; kept */
 HANDLE new_completion_port(void);                   /* kept */
@@ -27,9 +25,4 @@ unsigned own_sid(unsigned char *sid, unsigned capacity);
 int impersonation_level(void);
 unsigned char *allocate_region(size_t size);        /* page aligned, for a completion list; freed after the check */
 void take_down_host(void);
-/* Starts this program again with these arguments; the output goes where ours goes. */
-struct surface_process *start_again(const char *const *arguments);
-int wait_for_process(struct surface_process *process);     /* its exit status; the structure is freed */
-void end_process(struct surface_process *process);
-
 #endif

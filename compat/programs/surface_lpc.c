@@ -437,9 +437,10 @@ static void reply_fails(void)
     HOLDS(!request->done);
     EXPECT(NtReplyPort(scene.c, &message.header), STATUS_SUCCESS);
     EXPECT(finish_request(request), STATUS_SUCCESS);
-    EXPECT(NtReplyPort(scene.c, &message.header), STATUS_REPLY_MESSAGE_MISMATCH, STATUS_INVALID_CID);
+    /* The client's thread may have ended. */
+    EXPECT_EITHER(NtReplyPort(scene.c, &message.header), STATUS_REPLY_MESSAGE_MISMATCH, STATUS_INVALID_CID);
     /* A reply that fails keeps the call from receiving. */
-    EXPECT(lpc_receive(scene.c, NULL, &message, &reply), STATUS_REPLY_MESSAGE_MISMATCH, STATUS_INVALID_CID);
+    EXPECT_EITHER(lpc_receive(scene.c, NULL, &message, &reply), STATUS_REPLY_MESSAGE_MISMATCH, STATUS_INVALID_CID);
 }
 
 static void receive_fails(void)

@@ -166,7 +166,7 @@ static void reply_errors(void)
     EXPECT(send_message(scene.c, ALPC_MSGFLG_RELEASE_MESSAGE, &message, NULL), STATUS_INVALID_MESSAGE);
     request = start_request(scene.k, 5, 1);
     take(scene.c, &message, NULL, LPC_REQUEST);
-    EXPECT(reply_message(foreign.c, &message, 0, 0), STATUS_INVALID_MESSAGE, STATUS_ACCESS_DENIED);
+    EXPECT(reply_message(foreign.c, &message, 0, 0), STATUS_ACCESS_DENIED, STATUS_INVALID_MESSAGE);
     EXPECT(reply_message(scene.c, &message, 0, 0), STATUS_SUCCESS);
     EXPECT(finish_request(request), STATUS_SUCCESS);
     EXPECT(reply_message(scene.c, &message, 0, 0), STATUS_INVALID_MESSAGE);

@@ -394,10 +394,6 @@ static void view_fails(void)
     view.ViewBase = &view;
     put_view(&sent, &view);
     EXPECT_ERROR(send_message(scene.k, 0, &message, &sent));
-    view = good;
-    view.SectionHandle = (ALPC_HANDLE)(uintptr_t)0x5555;
-    put_view(&sent, &view);
-    EXPECT_ERROR(send_message(scene.k, 0, &message, &sent));
     EXPECT(poll_message(scene.c, &message, NULL), STATUS_TIMEOUT);
 }
 
