@@ -50,7 +50,7 @@ final class CompletionList: @unchecked Sendable {
     /// Of the feeder alone.
     private var place: UInt64 = 0
     private var hint = 0
-    private weak var port: ALPCPort?
+    private(set) weak var port: ALPCPort?
     /// The helper functions must tell of a list that becomes empty, because the port's handle shows it.
     private let isWaitable: Bool
     private let forgotten = Atomic<Bool>(false)
@@ -157,70 +157,6 @@ final class CompletionList: @unchecked Sendable {
         return false
     }
 
-    // MARK: What is written with a message
-
-    /// The attribute buffer of a listed message, with what the message has of what the list was registered for. Handles are always
-    /// told by their count, and fetched one by one (AlpcMessageHandleInformation, [I]): the thread that feeds may be none that the
-    /// host knows, and could make none.
-    private func attributes(of delivery: borrowing Delivery) -> [UInt8] {
-        let allocated = AttributeSet(rawValue: region.attributeFlags)
-        var image = [UInt8](repeating: 0, count: MessageAttributes.headerSize(allocated))
-        var valid: AttributeSet = []
-        func put<Record>(_ attribute: AttributeSet, _ record: Record) {
-            guard let offset = MessageAttributes.offset(of: attribute, in: allocated) else { return }
-            image.withUnsafeMutableBytes { $0.storeBytes(of: record, toByteOffset: offset, as: Record.self) }
-            valid.insert(attribute)
-        }
-        if delivery.header.type & 0xFF != HeaderType.connectionRequest {
-            var context = ALPC_CONTEXT_ATTR()
-            context.PortContext = UnsafeMutableRawPointer(bitPattern: UInt(delivery.portContext))
-            context.MessageContext = UnsafeMutableRawPointer(bitPattern: UInt(delivery.messageContext))
-            context.Sequence = delivery.sequence
-            context.MessageId = delivery.header.messageID
-            context.CallbackId = UInt32(truncatingIfNeeded: delivery.header.callbackID)
-            put(.context, context)
-        }
-        if let carried = delivery.carried {
-            if carried.attributes.contains(.security) {
-                var security = ALPC_SECURITY_ATTR()
-                security.ContextHandle = ALPC_HANDLE(bitPattern: UInt(carried.securityContext))
-                put(.security, security)
-            }
-            if carried.attributes.contains(.view), allocated.contains(.view), let view = map(carried) { put(.view, view) }
-            if carried.attributes.contains(.handle) {
-                var handles = ALPC_HANDLE_ATTR()
-                handles.HandleCount = ULONG(carried.handles.count)
-                put(.handle, handles)
-            }
-            if carried.attributes.contains(.workOnBehalf) {
-                var work = ALPC_WORK_ON_BEHALF_ATTR()
-                work.Ticket = carried.ticket
-                put(.workOnBehalf, work)
-            }
-        }
-        image.withUnsafeMutableBytes { bytes in
-            bytes.storeBytes(of: region.attributeFlags, as: UInt32.self)
-            bytes.storeBytes(of: valid.rawValue, toByteOffset: 4, as: UInt32.self)
-        }
-        return image
-    }
-
-    /// A view that cannot be mapped stays with the message, as if there had been no room for its attribute.
-    private func map(_ carried: Attachments) -> ALPC_DATA_VIEW_ATTR? {
-        guard let port else { return nil }
-        do throws(NTStatus) {
-            guard let view = try carried.mapView(for: port) else { return nil }
-            var attribute = ALPC_DATA_VIEW_ATTR()
-            attribute.Flags = carried.isSecureView ? ViewFlags.secure : 0
-            attribute.ViewBase = UnsafeMutableRawPointer(bitPattern: view.base)
-            attribute.ViewSize = SIZE_T(carried.viewSize)
-            return attribute
-        } catch {
-            Trace.note(.ports, "view of a listed message not mapped: \(error.name)")
-            return nil
-        }
-    }
-
     /// The list could not hold a message of this length even if it were empty.
     func isTooSmall(for total: UInt16) -> Bool { spanOf(total) > region.blocks }
 
@@ -243,18 +179,6 @@ final class CompletionList: @unchecked Sendable {
 
     private func roomCame() {
         if waitsForRoom.exchange(false, ordering: .sequentiallyConsistent) { CompletionLists.attend(-1) }
-    }
-
-    private func write(_ delivery: borrowing Delivery, to address: UnsafeMutableRawPointer) -> Bool {
-        var header = delivery.header
-        guard ntlpc_copy_40(address, &header) == 0 else { return false }
-        if delivery.count > 0, let payload = delivery.payload {
-            guard ntlpc_copy(address + MessageHeader.size, payload, delivery.count) == 0 else { return false }
-        }
-        guard region.attributeFlags != 0 else { return true }
-        let image = attributes(of: delivery)
-        let place = address + (MessageHeader.size + delivery.count + 7) & ~7
-        return image.withUnsafeBytes { ntlpc_copy(place, $0.baseAddress!, $0.count) } == 0
     }
 
     /// The program took the memory away: the port goes on without the list.

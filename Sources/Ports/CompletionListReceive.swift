@@ -34,6 +34,7 @@ extension QueueState {
     mutating func takeForList(_ delivery: inout Delivery, largest: UInt16) -> Bool {
         guard !isClosed, let record = firstForList(), record.pointee.header.totalLength <= largest else { return false }
         main.remove(record)
+        checkQuota()
         deliver(record, into: &delivery)
         return true
     }
@@ -43,6 +44,7 @@ extension QueueState {
         let total = Int(record.pointee.header.totalLength)
         if total > capacity { return .tooShort(total) }
         main.remove(record)
+        checkQuota()
         deliver(record, into: &delivery)
         // Those behind it may have room in the list.
         if !main.isEmpty { aftermath.feeds = true }

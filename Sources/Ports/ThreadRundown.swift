@@ -33,6 +33,7 @@ public enum ThreadRundown {
     static func run(_ thread: UnsafeMutablePointer<ntlpc_thread>) {
         PortQueues.forgetWaiter(thread)
         PortReferences.forget(thread)
+        if thread.pointee.is_worker != 0 { WorkerPool.workerEnded() }
         if let call = thread.pointee.call {
             thread.pointee.call = nil
             // The references that the call held are lost with its stack, so the connection is alive; the message is cancelled.

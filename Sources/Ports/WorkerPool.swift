@@ -12,10 +12,30 @@ import NTTypes
 import Synchronization
 import Tracing
 
+/// What programs know objects of the pool by: an address that nothing else has, of zeros, for other functions of a host's thread pool
+/// may look there and must find nothing of theirs. An address rests for a while before it names another object.
+enum PoolAddress {
+    private static let size = 256
+    private static let resting = 1024
+    nonisolated(unsafe) private static var given = FutexLock<[UnsafeMutableRawPointer]>([])
+
+    static func take() -> UnsafeMutableRawPointer {
+        let rested = given.withLock { $0.count > resting ? $0.removeFirst() : nil }
+        let address = rested ?? .allocate(byteCount: size, alignment: 16)
+        address.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+        return address
+    }
+
+    static func giveBack(_ address: UnsafeMutableRawPointer) { given.withLock { $0.append(address) } }
+
+    /// In the child of a fork, while it has one thread.
+    static func forgetAll() { given = FutexLock([]) }
+}
+
 /// A TP_ALPC object: a port's messages and the callback they run. Guarded by the pool's lock.
 public final class PoolCompletion: MessageAnnouncer, @unchecked Sendable {
-    /// The program's PTP_ALPC: an address that nothing else has.
-    public let address: UnsafeMutableRawPointer = .allocate(byteCount: 16, alignment: 16)
+    /// The program's PTP_ALPC.
+    public let address = PoolAddress.take()
     public let callback: UnsafeMutableRawPointer
     public let context: UnsafeMutableRawPointer?
     public weak var port: ALPCPort?
@@ -34,14 +54,14 @@ public final class PoolCompletion: MessageAnnouncer, @unchecked Sendable {
         self.pool = pool
     }
 
-    deinit { address.deallocate() }
+    deinit { PoolAddress.giveBack(address) }
 
     public func announce() { pool.submit(self) }
 }
 
 /// A callback that runs: the program's PTP_CALLBACK_INSTANCE.
 public final class CallbackInstance: @unchecked Sendable {
-    public let address: UnsafeMutableRawPointer = .allocate(byteCount: 16, alignment: 16)
+    public let address = PoolAddress.take()
     public let completion: PoolCompletion
     fileprivate let thread: Int32
     /// What to send when the callback returns, in order. Guarded by the pool's lock.
@@ -52,7 +72,7 @@ public final class CallbackInstance: @unchecked Sendable {
         self.thread = thread
     }
 
-    deinit { address.deallocate() }
+    deinit { PoolAddress.giveBack(address) }
 }
 
 /// The pool of the process.
@@ -65,7 +85,9 @@ public final class WorkerPool: @unchecked Sendable {
         /// Completions with pending callbacks, in turn.
         var queue: [PoolCompletion] = []
         var queuedSince: UInt64 = 0
+        /// Workers started, and those that have come for work.
         var workers = 0
+        var threads: Set<Int32> = []
         var idle = 0
     }
 
@@ -101,6 +123,7 @@ public final class WorkerPool: @unchecked Sendable {
         pthread_atfork(nil, nil) {
             _ = Unmanaged.passRetained(WorkerPool.instance)
             WorkerPool.instance = FutexLock(nil)
+            PoolAddress.forgetAll()
         }
     }()
 
@@ -204,6 +227,11 @@ public final class WorkerPool: @unchecked Sendable {
     /// For a worker: ends what it ran, and waits for more. Nil: the thread shall end.
     public func nextWork() -> CallbackInstance? {
         let me = ntlpc_gettid()
+        let thread = ntlpc_thread_current()
+        if thread.pointee.is_worker == 0 {
+            ntlpc_thread_register()
+            thread.pointee.is_worker = 1
+        }
         endCurrent(me)
         var idleSince = Clock.monotonic
         var isIdle = false
@@ -211,6 +239,7 @@ public final class WorkerPool: @unchecked Sendable {
             let seen = news.load(ordering: .acquiring)
             let (found, wantsMore, pause, ends) = state.withLock { state -> (CallbackInstance?, Bool, UInt64, Bool) in
                 if !isIdle {
+                    state.threads.insert(me)
                     state.idle += 1
                     isIdle = true
                 }
@@ -218,6 +247,7 @@ public final class WorkerPool: @unchecked Sendable {
                 if state.queue.isEmpty {
                     let ends = now &- idleSince >= Self.idleTime && (state.idle > 1 || state.completions.isEmpty)
                     if ends {
+                        state.threads.remove(me)
                         state.workers -= 1
                         state.idle -= 1
                     }
@@ -265,6 +295,24 @@ public final class WorkerPool: @unchecked Sendable {
     private func endCurrent(_ thread: Int32) {
         guard let instance = state.withLock({ $0.current[thread] }) else { return }
         for work in takeEndWork(of: instance) { work() }
+        end(instance, thread)
+    }
+
+    /// A worker's thread has ended, perhaps in the middle of a callback: what it was to send is not sent.
+    static func workerEnded() {
+        guard let pool = existing else { return }
+        let me = ntlpc_gettid()
+        let running = pool.state.withLock { state -> CallbackInstance? in
+            guard state.threads.remove(me) != nil else { return nil }
+            state.workers -= 1
+            let running = state.current[me]
+            if running == nil { state.idle -= 1 }
+            return running
+        }
+        if let running { pool.end(running, me) }
+    }
+
+    private func end(_ instance: CallbackInstance, _ thread: Int32) {
         let dropped = state.withLock { state -> PoolCompletion? in
             state.current[thread] = nil
             state.instances[UInt(bitPattern: instance.address)] = nil

@@ -90,19 +90,25 @@ extension Port {
         for receiver in [listener, server] {
             for round in 0 ..< 20 {
                 let before = packets.count
+                let thread = Atomic<Int32>(0)
                 let call = Background { () -> String in
+                    thread.store(gettid(), ordering: .releasing)
                     let buffer = Message(room: 256)
                     return receiver.receive(buffer) == .success ? buffer.text : "failed"
                 }
-                settle(20)
+                untilBlocked(thread)
                 #expect(client.datagram("for you") == .success)
                 #expect(call.result == "for you", "\(round)")
                 #expect(packets.count == before, "\(round)")
             }
         }
         // One receiver, three messages: the others are announced.
-        let call = Background { listener.receive(Message(room: 256)) }
-        settle(20)
+        let thread = Atomic<Int32>(0)
+        let call = Background {
+            thread.store(gettid(), ordering: .releasing)
+            return listener.receive(Message(room: 256))
+        }
+        untilBlocked(thread)
         let before = packets.count
         for _ in 0 ..< 3 { #expect(client.datagram("x") == .success) }
         #expect(call.result == .success)

@@ -154,8 +154,32 @@ import Testing
             return found != nil
         }
         #expect(found?.serverProcess == UInt64(getpid()) && found?.portName == scene.name)
+        // The call, by a handle of the thread.
+        var thread: HANDLE?
+        let opened = withObject(nil, attributes: 0) { NtAlpcOpenSenderThread(&thread, listener.handle, request.pointer, 0, 0x1F_FFFF, $0) }
+        try #require(status(opened) == .success)
+        scene.keep(Port(handle: thread))
+        let buffer = Message(room: 256), size = MemoryLayout<ALPC_SERVER_INFORMATION>.size, bytes = scene.name.utf16.count * 2
+        var needed: ULONG = 0
+        buffer.base.storeBytes(of: thread, as: HANDLE?.self)
+        // K-04: the structure alone is too short.
+        #expect(query(Port(handle: nil), AlpcServerInformation, buffer.base, size, &needed) == .infoLengthMismatch && needed == ULONG(size + bytes))
+        #expect(query(Port(handle: nil), AlpcServerInformation, buffer.base, size + bytes - 1, &needed) == .infoLengthMismatch)
+        for port in [Port(handle: nil), client, listener] {
+            buffer.base.storeBytes(of: thread, as: HANDLE?.self)
+            #expect(query(port, AlpcServerInformation, buffer.base, size + bytes, &needed) == .success && needed == ULONG(size + bytes))
+            let out = buffer.base.load(as: ALPC_SERVER_INFORMATION.self).Out
+            #expect(out.ThreadBlocked == 1 && UInt(bitPattern: out.ConnectedProcessId) == UInt(getpid()))
+            #expect(Int(out.ConnectionPortName.Length) == bytes && UnsafeMutableRawPointer(out.ConnectionPortName.Buffer) == buffer.base + size)
+            let text = UnsafeBufferPointer(start: out.ConnectionPortName.Buffer, count: bytes / 2).map { UInt16($0) }
+            #expect(String(decoding: text, as: UTF16.self) == scene.name)
+        }
+        #expect(buffer.isUntouched(from: size + bytes))
         #expect(listener.send(Message(answering: request), 0x10000) == .success)
         #expect(call.result == .success)
+        buffer.base.storeBytes(of: HANDLE(bitPattern: -2), as: HANDLE?.self)
+        #expect(query(Port(handle: nil), AlpcServerInformation, buffer.base, size, &needed) == .success && needed == ULONG(size))
+        #expect(buffer.base.load(as: ALPC_SERVER_INFORMATION.self).Out.ThreadBlocked == 0)
         // K-05: an idle thread, one that is gone, and one that waits for messages.
         #expect(try ALPCPort.blockedThread(UInt64(gettid())) == nil)
         #expect(try ALPCPort.blockedThread(waiting.load(ordering: .acquiring)) == nil)

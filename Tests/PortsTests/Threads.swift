@@ -73,6 +73,18 @@ func eventually(_ condition: () -> Bool) {
     while !condition() { usleep(1000) }
 }
 
+/// Waits until the thread sleeps in a wait for events, where receivers do.
+func untilBlocked(_ thread: borrowing Atomic<Int32>) {
+    eventually {
+        let number = thread.load(ordering: .acquiring)
+        guard number != 0, let file = fopen("/proc/self/task/\(number)/syscall", "r") else { return false }
+        defer { fclose(file) }
+        var call: Int32 = -1
+        return withUnsafeMutablePointer(to: &call) { pointer in withVaList([pointer]) { vfscanf(file, "%d", $0) } } == 1
+            && [232, 281, 441, 202].contains(call)     // epoll_wait, epoll_pwait, epoll_pwait2, futex
+    }
+}
+
 /// Long enough for a thread to reach its wait, where a test must show that it stays there.
 func settle(_ milliseconds: UInt32 = 50) { usleep(milliseconds * 1000) }
 

@@ -36,7 +36,7 @@ typedef struct ntlpc_thread {
     void *_Nullable waiting_in;       /* the queues that count the thread among their waiting receivers */
     void *_Nullable waiting_for;      /* the connection whose messages it takes there, NULL for any */
     uint32_t waiting_asleep;          /* NTLPC_ASLEEP_* */
-    uint32_t reserved2;
+    uint32_t is_worker;     /* 1 for a thread of the pool: its end is the pool's business */
     void *_Nullable tracked;          /* the count of a port's calls that the thread's is in (AlpcWaitForPortReferences) */
     uint64_t work_ticket;   /* for whom the thread works, 0 for itself; see NTExports/WorkOnBehalfCalls */
     uint32_t spin_failures; /* adaptive spinning, see Transport/Spin.swift */
