@@ -131,8 +131,8 @@ static void run_worker(void *argument)
         if (next_packet(worker->completion, &packet, 0) != STATUS_SUCCESS || packet.key != KEY) return;
         while (poll_message(worker->port, &message, NULL) == STATUS_SUCCESS)
             if (type_of(&message) == LPC_REQUEST) {
+                __atomic_add_fetch(worker->served, 1, __ATOMIC_SEQ_CST);    /* before the client can look */
                 reply_message(worker->port, &message, length_of(&message), message.body[0]);
-                __atomic_add_fetch(worker->served, 1, __ATOMIC_SEQ_CST);
             }
     }
 }
