@@ -37,6 +37,21 @@ static void check_names(void) {
     CHECK(!call_named("NtAlpcNoSuchCall") && !call_named("ZpAllocAlpcCompletion"));
 }
 
+/* Handles, sections, waits and completion ports are Wine's own; only port calls are ours, all of them. */
+static int is_wines(const char *name) {
+    MEMORY_BASIC_INFORMATION memory;
+    return VirtualQuery(call_named(name), &memory, sizeof memory) && memory.Type == MEM_IMAGE;
+}
+
+static void check_whose_they_are(void) {
+    static const char *const wines[] = { "NtClose", "NtCreateEvent", "NtCreateSection", "NtMapViewOfSection", "NtUnmapViewOfSection", "NtCreateIoCompletion",
+                                         "NtSetIoCompletion", "NtRemoveIoCompletionEx", "NtWaitForMultipleObjects", "NtSetInformationThread", "NtOpenProcess" };
+    static const char *const ours[] = { "NtCreatePort", "NtReplyWaitReplyPort", "NtReadRequestData", "NtAlpcCreatePortSection", "NtAlpcCancelMessage",
+                                        "AlpcRegisterCompletionList", "TpAllocAlpcCompletion", "NtAlpcOpenSenderThread", "ZwAlpcQueryInformationMessage" };
+    for (size_t i = 0; i < sizeof wines / sizeof *wines; i++) if (!is_wines(wines[i])) failed_checks++, printf("FAIL %s is not Wine's\n", wines[i]);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) if (is_wines(ours[i])) failed_checks++, printf("FAIL %s is Wine's\n", ours[i]);
+}
+
 static void check_host_questions(void) {
     CLIENT_ID id;
     UNICODE_STRING name;
@@ -74,6 +89,7 @@ int main(int count, char **arguments) {
     if (count > 1) return failed_checks + !CloseHandle(port);
     check_arguments();
     check_names();
+    check_whose_they_are();
     check_host_questions();
     check_child(arguments[0]);
     return failed_checks;
