@@ -141,6 +141,7 @@ extension QueueState {
                                     peerFlags: terms.port_flags, peerLimit: terms.max_message_length)
         connection.peerTypes = terms.dup_object_types
         if terms.parcel != 0 {
+            defer { if entry.link.hasNews { noteNews(entry) } }
             guard legacy, let view = OfferedView(parcel: terms.parcel, entry) else { return false }
             connection.clientView = view
         }

@@ -21,11 +21,10 @@ private final class Question: @unchecked Sendable {
     let serial: UInt32
     let operation: UInt32
     let length: UInt32
-    /// 1 when the fields below are set. ORDER: release on store, acquire on load; publishes them.
+    /// 1 when the field below is set. ORDER: release on store, acquire on load; publishes it.
     let word = Atomic<UInt32>(0)
-    var status = NTStatus.portDisconnected
-    var count = 0
-    var bytes: [UInt8] = []
+    /// Nil: the link ended first.
+    var answer: PeerQuestions.Answer?
 
     init(serial: UInt32, operation: UInt32, length: UInt32) {
         self.serial = serial
@@ -82,7 +81,8 @@ final class PeerQuestions: @unchecked Sendable {
             if deadline != 0 && Clock.monotonic >= deadline { return nil }
             Futex.wait(futexAddress(of: mine.word), 0, shared: false, deadline: deadline)
         }
-        return Answer(status: mine.status, count: mine.count, bytes: mine.bytes)
+        guard let answer = mine.answer else { throw .portDisconnected }
+        return answer
     }
 
     private func takeTurn(_ question: ntlpc_data_request, _ deadline: UInt64) throws(NTStatus) -> Question? {
@@ -173,9 +173,7 @@ final class PeerQuestions: @unchecked Sendable {
         }
         guard let asked else { return false }
         wakeNext()      // A2
-        asked.status = NTStatus(rawValue: answer.status)
-        asked.count = Int(answer.length)
-        asked.bytes = Array(bytes)
+        asked.answer = Answer(status: NTStatus(rawValue: answer.status), count: Int(answer.length), bytes: Array(bytes))
         asked.finish()  // A3
         return true
     }

@@ -66,20 +66,23 @@ final class LinkWatch: Watched, @unchecked Sendable {
 extension LinkWatch {
     /// Does what the peer's process asks for over the control socket. Any thread, no lock held.
     func readControl() {
-        guard let news = entry.link.readControl() else {
-            PortRundown.linkBroke(entry, of: queues)
-            return
-        }
-        for one in news {
-            switch one {
-            case .drain: queues.pump()
-            case .data(let packet):
-                guard packet.withUnsafeBytes({ entry.questions.take($0, entry, queues) }) else {
-                    PortRundown.linkBroke(entry, of: queues)
-                    return
+        // What is done for one packet may look for a parcel and read others.
+        repeat {
+            guard let news = entry.link.readControl() else {
+                PortRundown.linkBroke(entry, of: queues)
+                return
+            }
+            for one in news {
+                switch one {
+                case .drain: queues.pump()
+                case .data(let packet):
+                    guard packet.withUnsafeBytes({ entry.questions.take($0, entry, queues) }) else {
+                        PortRundown.linkBroke(entry, of: queues)
+                        return
+                    }
                 }
             }
-        }
+        } while entry.link.hasNews
     }
 }
 

@@ -215,6 +215,8 @@ extension ALPCPort {
         let size = MemoryLayout<ntlpc_attached>.size
         let body = head + MemoryLayout<ntlpc_reply>.size
         let count = Int(shared.length) - size
+        // Whoever looks for a parcel may read what was meant for the watcher.
+        defer { if connection.link.hasNews { LinkWatch(connection.entry, queues).readControl() } }
         guard count >= 0, count <= MessageHeader.largestPayload,
               let attachments = Attachments(body.load(as: ntlpc_attached.self), connection.entry, connection: ObjectIdentifier(connection)) else {
             connection.link.slots.giveBack(slot)

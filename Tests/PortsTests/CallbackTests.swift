@@ -11,6 +11,35 @@ extension Port {
     func lpcReplyAndWait(_ message: Message) -> NTStatus { status(NtReplyWaitReplyPort(handle, message.pointer)) }
 }
 
+/// Holds a thread in a signal handler for ever.
+enum Trap {
+    private static let isHeld = Atomic<Bool>(false)
+
+    private static let armed: Void = {
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = { _ in
+            Trap.isHeld.store(true, ordering: .releasing)
+            while true { pause() }
+        }
+        sigaction(SIGUSR1, &action, nil)
+    }()
+
+    /// The calling thread may be held: those of the tests have every signal blocked.
+    static func allow() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGUSR1)
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    }
+
+    static func hold(_ thread: Background<NTStatus>) {
+        _ = armed
+        isHeld.store(false, ordering: .releasing)
+        thread.signal(SIGUSR1)
+        eventually { isHeld.load(ordering: .acquiring) }
+    }
+}
+
 @Suite(.guarded) struct CallbackTests {
     /// What an answering call needs: room for what comes back.
     static func answer(_ other: Message, _ text: String, type: UInt16? = nil) -> Message {
@@ -243,6 +272,29 @@ extension Port {
     // MARK: Lost replies
 
     @Test func `A reply that arrived and that its thread did not live to take is told to the LPC server`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let (listener, _, client) = try scene.lpcConnected()
+        for isLegacy in [true, false] {
+            let call = Background { () -> NTStatus in
+                pthread_setcanceltype(Int32(PTHREAD_CANCEL_ASYNCHRONOUS), nil)
+                Trap.allow()
+                return client.lpcRequest("x", Message(room: 512))
+            }
+            let request = try listener.lpcTake()
+            settle()
+            // The thread is held in a signal handler while the reply comes, and then ends there.
+            Trap.hold(call)
+            if isLegacy { #expect(listener.lpcReply(request) == .success) } else { #expect(listener.datagram(request) == .success) }
+            call.kill()
+            guard isLegacy else { continue }
+            let lost = try listener.lpcTake()
+            #expect(lost.type == 4 && lost.id == request.id && lost.dataLength == 0)
+        }
+        #expect(listener.lpcReceive(Message(room: 512), timeout: after(milliseconds: 50)) == .timeout)
+    }
+
+    @Test func `A reply in the queue of a port that closes is told to the LPC server`() throws {
         let scene = Scene()
         defer { scene.end() }
         let (listener, _, client) = try scene.connected()

@@ -288,7 +288,7 @@ final class Block: @unchecked Sendable {
         let scene = Scene()
         defer { scene.end() }
         let (listener, _, client) = try scene.lpcConnected()
-        let rounds = underThreadSanitizer ? 30 : 150
+        let rounds = underThreadSanitizer ? 20 : 50
         let wrong = Atomic<Int>(0), left = Atomic<Int>(3)
         let servers = (0 ..< 3).map { _ in
             Background {
@@ -315,6 +315,49 @@ final class Block: @unchecked Sendable {
         }
         for server in servers { server.result }
         #expect(wrong.load(ordering: .relaxed) == 0)
+    }
+
+    @Test func `Questions that are read by whoever looks for a view are answered all the same`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let (listener, _, client) = try scene.connected()
+        let memory = Block(pattern(32)), rounds = underThreadSanitizer ? 30 : 60
+        let reading = Background { () -> NTStatus in withExtendedLifetime(memory) { client.lpcRequest(dataRequest([(memory.base, 32)]), Message(room: 512)) } }
+        let request = try listener.lpcTake()
+        let isOver = Atomic<Bool>(false)
+        // Each answer brings a view: its receiver reads the control socket, where the questions about memory come too.
+        let asking = Background { () -> Int in
+            for round in 0 ..< rounds {
+                let answer = Message(room: 256), got = Attributes()
+                guard client.request("give", answer, got: got) == .success, client.deleteView(got.viewRecord.ViewBase) == .success,
+                      client.datagram(Message(answering: answer)) == .success else { return round }
+            }
+            return rounds
+        }
+        let giving = Background { () -> Int in
+            for round in 0 ..< rounds {
+                do {
+                    let asked = try listener.take(), view = try listener.filledView(4096).view
+                    guard listener.send(Message(answering: asked), 0x10000, carrying(view)) == .success else { return round }
+                    _ = listener.deleteView(view.ViewBase)
+                } catch {
+                    return round
+                }
+            }
+            isOver.store(true, ordering: .releasing)
+            return rounds
+        }
+        let buffer = Block(count: 32)
+        while !isOver.load(ordering: .acquiring) {
+            guard listener.readData(request, 0, buffer.base, 32) == .success else {
+                Issue.record("not read")
+                break
+            }
+        }
+        #expect(giving.result == rounds && asking.result == rounds)
+        #expect(buffer.bytes == memory.bytes)
+        #expect(listener.lpcReply(request) == .success)
+        #expect(reading.result == .success)
     }
 
     @Test func `A caller that ends in its wait takes its memory with it`() throws {

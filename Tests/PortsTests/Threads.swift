@@ -41,6 +41,9 @@ final class Background<Result: Sendable>: @unchecked Sendable {
         return value!
     }
 
+    /// Sends a signal to the thread.
+    func signal(_ number: Int32) { pthread_kill(thread, number) }
+
     /// Ends the thread wherever it is; its rundown still runs.
     func kill() {
         pthread_cancel(thread)
