@@ -119,7 +119,11 @@ void make_pool(void)
     SIZE_T actual = 0;
     LARGE_INTEGER size = { .QuadPart = 0x20000 };
 
-    if (!list) list = pages(0x20000, 2);
+    /* Whoever says that it is larger meets memory that cannot be touched. */
+    if (!list) {
+        list = (unsigned char *)pages(3 * 0x100000, 0) + 0x100000;
+        make_writable(list, 0x20000);
+    }
     memset(&pool, 0, sizeof pool);
     pool.list = list;
     connect_alpc(&pool.ports[3], ALPC_PORFLG_WAITABLE_PORT | ALPC_PORFLG_ALLOW_MULTIHANDLE_ATTRIBUTE);

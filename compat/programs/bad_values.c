@@ -419,6 +419,8 @@ void make_arguments(const struct call *call, uint64_t *arguments, unsigned bad)
             } else arguments[i] = (uint64_t)(uintptr_t)bad_address(slot, size);
         } else if (parameter->marks & PARAMETER_OPTIONAL && CHANCE(40)) arguments[i] = 0;
         if (parameter->marks & PARAMETER_OUT && is(parameter, "PHANDLE") && good_output(i, arguments, 8)) memset(good_output(i, arguments, 8), 0x5a, 8);
+        /* A duplicate that nobody is told of is NT's way, and would look like a leak. */
+        if (!strcmp(parameter->name, "TargetHandle") && !arguments[i]) arguments[i] = (uint64_t)(uintptr_t)(no_access + MOAT);
         /* Without a time a call may wait for ever, and some that the closing of ports does not end. */
         if (!strcmp(parameter->name, "Timeout") && !arguments[i] && (!strcmp(call->kind, "host") || !CHANCE(3))) {
             fill_slot(call, parameter, slot);
