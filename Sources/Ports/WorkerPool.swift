@@ -224,6 +224,14 @@ public final class WorkerPool: @unchecked Sendable {
         }
     }
 
+    /// What a worker does next.
+    private enum Step {
+        /// Runs a callback; first starts one worker more, or wakes one, if that is needed for what is still queued.
+        case run(CallbackInstance, starts: Bool, wakes: Bool)
+        case sleep(until: UInt64)
+        case end
+    }
+
     /// For a worker: ends what it ran, and waits for more. Nil: the thread shall end.
     public func nextWork() -> CallbackInstance? {
         let me = ntlpc_gettid()
@@ -233,42 +241,46 @@ public final class WorkerPool: @unchecked Sendable {
             thread.pointee.is_worker = 1
         }
         endCurrent(me)
-        var idleSince = Clock.monotonic
-        var isIdle = false
-        while true {
-            let seen = news.load(ordering: .acquiring)
-            let (found, wantsMore, pause, ends) = state.withLock { state -> (CallbackInstance?, Bool, UInt64, Bool) in
-                if !isIdle {
-                    state.threads.insert(me)
-                    state.idle += 1
-                    isIdle = true
-                }
-                let now = Clock.monotonic
-                if state.queue.isEmpty {
-                    let ends = now &- idleSince >= Self.idleTime && (state.idle > 1 || state.completions.isEmpty)
-                    if ends {
-                        state.threads.remove(me)
-                        state.workers -= 1
-                        state.idle -= 1
-                    }
-                    return (nil, false, idleSince &+ Self.idleTime &+ 1, ends)
-                }
-                let patience = state.queuedSince &+ Self.patience
-                guard state.current.count < Int(Self.processors) || now >= patience else { return (nil, false, patience, false) }
-                let instance = begin(&state, thread: me)
-                state.idle -= 1
-                let wantsMore = state.idle == 0 && state.workers < Self.limit
-                if wantsMore { state.workers += 1 }
-                return (instance, wantsMore, 0, false)
-            }
-            if ends { return nil }
-            if let found {
-                if wantsMore { startOneMore() }
-                return found
-            }
-            if pause <= Clock.monotonic { idleSince = Clock.monotonic }
-            Futex.wait(futexAddress(of: news), seen, shared: false, deadline: pause)
+        state.withLock { state in
+            state.threads.insert(me)
+            state.idle += 1
         }
+        var endsAt = Clock.monotonic &+ Self.idleTime
+        while true {
+            // ORDER: acquire. The word before the look; pairs with the addition in `ring`.
+            let seen = news.load(ordering: .acquiring)
+            switch state.withLock({ nextStep(&$0, me, &endsAt) }) {
+            case .run(let instance, let starts, let wakes):
+                if starts { startOneMore() }
+                if wakes { ring() }
+                return instance
+            case .sleep(let until):
+                Futex.wait(futexAddress(of: news), seen, shared: false, deadline: until)
+            case .end:
+                return nil
+            }
+        }
+    }
+
+    private func nextStep(_ state: inout State, _ me: Int32, _ endsAt: inout UInt64) -> Step {
+        let now = Clock.monotonic
+        if state.queue.isEmpty {
+            if now < endsAt { return .sleep(until: endsAt) }
+            endsAt = now &+ Self.idleTime
+            guard state.idle > 1 || state.completions.isEmpty else { return .sleep(until: endsAt) }
+            state.threads.remove(me)
+            state.workers -= 1
+            state.idle -= 1
+            return .end
+        }
+        let patience = state.queuedSince &+ Self.patience
+        guard state.current.count < Int(Self.processors) || now >= patience else { return .sleep(until: patience) }
+        let instance = begin(&state, thread: me)
+        state.idle -= 1
+        let starts = state.idle == 0 && state.workers < Self.limit
+        if starts { state.workers += 1 }
+        // Who sleeps may have looked before the rest of the queue came: one of them must look again.
+        return .run(instance, starts: starts, wakes: !state.queue.isEmpty)
     }
 
     private func begin(_ state: inout State, thread: Int32) -> CallbackInstance {
@@ -285,8 +297,6 @@ public final class WorkerPool: @unchecked Sendable {
     }
 
     private func startOneMore() {
-        // More work may be there for those that sleep already.
-        ring()
         guard !startWorker(Unmanaged.passUnretained(self).toOpaque()).isSuccess else { return }
         Trace.note(.ports, "no further worker thread")
         state.withLock { $0.workers -= 1 }

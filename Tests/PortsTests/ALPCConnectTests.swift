@@ -410,4 +410,21 @@ import Testing
         let reply = try client.take()
         #expect(reply.kind == 11 && reply.payload == pattern(16) && reply.thread == UInt64(gettid()))
     }
+
+    @Test func `The handle of a client port has the attributes that were asked for`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        _ = try scene.create()
+        for (given, expected) in [(UInt32(0), UInt32(0)), (2, 2)] {
+            var handle: HANDLE?
+            let result = withString(scene.name) { name in
+                withObject(nil, attributes: given) { object in NtAlpcConnectPort(&handle, name, object, nil, 0, nil, nil, nil, nil, nil, nil) }
+            }
+            try #require(status(result) == .success)
+            scene.keep(Port(handle: handle))
+            var basic = OBJECT_BASIC_INFORMATION()
+            #expect(NtQueryObject(handle, ObjectBasicInformation, &basic, ULONG(MemoryLayout<OBJECT_BASIC_INFORMATION>.size), nil) == 0)
+            #expect(basic.Attributes & 2 == expected)   // OBJ_INHERIT
+        }
+    }
 }

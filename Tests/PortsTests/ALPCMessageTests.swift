@@ -420,4 +420,25 @@ import Testing
         #expect([.messageLost, .portDisconnected].contains(call.result))
         #expect(try listener.take().kind == 5)
     }
+
+    @Test func `A request is sent and any message awaited in one call`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let (listener, server, client) = try scene.connected(client: usual(flags: 0x20000))
+        let sent: Message = "ask", buffer = Message(room: 256)
+        let call = Background { () -> NTStatus in
+            var time = LARGE_INTEGER()
+            time.QuadPart = guardTime
+            return status(NtAlpcSendWaitReceivePort(client.handle, 0, sent.pointer, nil, buffer.pointer, &buffer.length, nil, &time))
+        }
+        let request = try listener.take()
+        #expect(request.text == "ask" && request.type == 0x2001)
+        // Not the answer, but the first thing that comes.
+        #expect(server.datagram("first") == .success)
+        #expect(call.result == .success)
+        #expect(buffer.text == "first" && buffer.kind == 3)
+        #expect(listener.datagram(Message(answering: request)) == .success)
+        let answer = try client.take()
+        #expect(answer.id == sent.id && answer.kind == 2)
+    }
 }

@@ -387,7 +387,11 @@ final class ListMemory: @unchecked Sendable {
     @Test func `A waitable port shows whether its list holds something`() throws {
         let scene = Scene()
         defer { scene.end() }
-        let (listener, _, client) = try scene.connected(server: usual(flags: 0x60000))
+        let listener = try scene.create(usual(flags: 0x60000))
+        let client = try scene.pending()
+        #expect(listener.wait() == .success)
+        _ = try scene.admit(listener)
+        #expect(try client.take().kind == 11)
         let list = ListMemory()
         #expect(list.register(listener) == .success)
         #expect(listener.wait(0) == .timeout)

@@ -140,14 +140,15 @@ extension Port {
         #expect(taken + announced == 400)
     }
 
-    @Test func `A receiver whose thread ends is waited for by no message`() throws {
+    @Test(.disabled(if: underThreadSanitizer, "it does not survive a thread that ends in a call which it watches"))
+    func `A receiver whose thread ends is waited for by no message`() throws {
         let scene = Scene()
         defer { scene.end() }
         let (listener, server, client) = try scene.connected()
         let packets = CountingAnnouncer()
         #expect(try listener.announce(to: packets) == .success)
         for receiver in [listener, server, listener] {
-            let call = Background { receiver.receive(Message(room: 256)) }
+            let call = Background { receiveUntilEnded(receiver) }
             settle()
             call.kill()
             let before = packets.count

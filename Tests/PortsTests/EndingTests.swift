@@ -289,4 +289,12 @@ extension Scene {
         for port in [made.listener, made.server, made.client] { scene.keep(port) }
         return made
     }
+
+    @Test func `A connection port can be disconnected once`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let listener = try scene.create()
+        #expect(listener.disconnect() == .success)
+        #expect(listener.disconnect() == .portDisconnected)
+    }
 }

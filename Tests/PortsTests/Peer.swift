@@ -1,12 +1,13 @@
 // A second process: PeerProcess, told one command a line, answering one line each.
 
 import Glibc
+import LinuxSystem
 import Synchronization
 import Testing
 
 /// All peers that run, for the watchdog.
 enum Peers {
-    fileprivate static let running = Mutex<[pid_t: String]>([:])
+    fileprivate static let running = FutexLock<[pid_t: String]>([:])
 
     /// Each prints what its ports do; see PeerProcess.
     static func tellAll() {

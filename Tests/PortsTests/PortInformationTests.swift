@@ -302,10 +302,7 @@ import Testing
         for length in [0, 3, 5, 8] { #expect(query(listener, AlpcWaitForPortReferences, &long, length) == .infoLengthMismatch) }
         #expect(wait(0) == .success)
         let tracked = (0 ..< 2).map { _ in
-            Background {
-                let buffer = Message(room: 256)
-                return withExtendedLifetime(buffer) { status(NtAlpcSendWaitReceivePort(listener.handle, 0x40000, nil, nil, buffer.pointer, nil, nil, nil)) }
-            }
+            Background { receiveUntilEnded(listener, flags: 0x40000) }
         }
         // A call without the flag does not count.
         let plain = Background { listener.receive(Message(room: 256), timeout: after(milliseconds: 500)) }
@@ -314,17 +311,34 @@ import Testing
         let quiet = Background { wait(1) }, silent = Background { wait(0) }
         settle()
         #expect(!quiet.isDone && !silent.isDone)
-        var sent = 0
         while !quiet.isDone {
             #expect(client.datagram("x") == .success)
-            sent += 1
             settle(20)
         }
         #expect(quiet.result == .success)
-        // A thread that ends in its call has left too.
-        for one in tracked where !one.isDone { one.kill() }
-        for one in tracked where one.isDone { #expect(one.result == .success) }
+        while !tracked.allSatisfy(\.isDone) {
+            #expect(client.datagram("x") == .success)
+            settle(20)
+        }
         #expect(silent.result == .success)
+        for one in tracked { #expect(one.result == .success) }
         _ = plain.result
+    }
+
+    @Test(.disabled(if: underThreadSanitizer, "it does not survive a thread that ends in a call which it watches"))
+    func `A thread that ends in a tracked call has left the port`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let listener = try scene.create()
+        let tracked = Background { receiveUntilEnded(listener, flags: 0x40000) }
+        settle()
+        let quiet = Background { () -> NTStatus in
+            var count: ULONG = 0
+            return status(NtAlpcQueryInformation(listener.handle, AlpcWaitForPortReferences, &count, 4, nil))
+        }
+        settle()
+        #expect(!quiet.isDone)
+        tracked.kill()
+        #expect(quiet.result == .success)
     }
 }

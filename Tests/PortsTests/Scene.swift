@@ -4,6 +4,7 @@
 
 import CNTTypes
 import Glibc
+import LinuxSystem
 import NTTypes
 import Synchronization
 import Testing
@@ -256,7 +257,7 @@ func lpcAccept(_ request: Message, context: UInt = 0, accepts: Bool = true) -> C
 
 /// The handles of one test. `end()` closes those that are open and forgets those that the test has closed.
 final class Scene: @unchecked Sendable {
-    private let handles = Mutex<[UInt]>([])
+    private let handles = FutexLock<[UInt]>([])
     let name: String
 
     init(_ name: String = Stage.name()) { self.name = name }

@@ -3,6 +3,7 @@
 import CLinuxShims
 import CNTTypes
 import Glibc
+import LinuxSystem
 import NTTypes
 import Synchronization
 import Testing
@@ -76,6 +77,29 @@ func eventually(_ condition: () -> Bool) {
     while !condition() { usleep(1000) }
 }
 
+/// A receive for a thread that will be ended in it: with nothing of the test's in use meanwhile but the stack, because what is in use
+/// then stays so for the checks of debug builds.
+func receiveUntilEnded(_ port: Port, flags: UInt32 = 0) -> NTStatus {
+    withUnsafeTemporaryAllocation(byteCount: 256, alignment: 16) { buffer in
+        var time = LARGE_INTEGER(), length: SIZE_T = 256
+        time.QuadPart = guardTime
+        return status(NtAlpcSendWaitReceivePort(port.handle, flags, nil, nil, buffer.baseAddress!.assumingMemoryBound(to: PORT_MESSAGE.self), &length, nil, &time))
+    }
+}
+
+/// The same for a synchronous request of one byte.
+func requestUntilEnded(_ port: Port, flags: UInt32 = 0x20000) -> NTStatus {
+    withUnsafeTemporaryAllocation(byteCount: 256, alignment: 16) { buffer in
+        var time = LARGE_INTEGER(), length: SIZE_T = 256
+        time.QuadPart = guardTime
+        memset(buffer.baseAddress!, 0, 256)
+        buffer.storeBytes(of: 1, as: UInt16.self)
+        buffer.storeBytes(of: 41, toByteOffset: 2, as: UInt16.self)
+        let message = buffer.baseAddress!.assumingMemoryBound(to: PORT_MESSAGE.self)
+        return status(NtAlpcSendWaitReceivePort(port.handle, flags, message, nil, message, &length, nil, &time))
+    }
+}
+
 /// Waits until the thread sleeps in a wait for events, where receivers do.
 func untilBlocked(_ thread: borrowing Atomic<Int32>) {
     eventually {
@@ -118,7 +142,8 @@ final class BadMemory {
 /// Ends the test process when a test hangs, and says which and what its ports were doing.
 enum Watchdog {
     private static let limit: UInt64 = 300
-    private static let running = Mutex<[Int: (name: String, since: UInt64)]>([:])
+    /// Not the standard library's Mutex, whose accesses the thread sanitizer does not understand.
+    private static let running = FutexLock<[Int: (name: String, since: UInt64)]>([:])
     private static let serial = Atomic<Int>(0)
 
     private static let armed: Void = {
