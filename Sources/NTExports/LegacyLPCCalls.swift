@@ -347,11 +347,11 @@ public func NtRegisterThreadTerminatePort(_ PortHandle: HANDLE?) -> NTSTATUS {
 // MARK: Shared steps
 
 /// An answer that nobody waits for has one status in LPC, and another when the thread that its ClientId names is gone ([R] ROS-LPC). A
-/// header may hold no more than a MessageId ([W] KDU).
+/// header may hold no more than a MessageId ([W] KDU), and the ids of a Windows program name no Linux thread.
 private func unanswerable(_ header: MessageHeader, _ status: NTStatus) -> NTStatus {
     switch status {
     case .invalidMessage, .requestCanceled, .accessDenied:
-        guard Host.isNative, header.clientProcess != 0, header.clientThread != 0 else { return .replyMessageMismatch }
+        guard Host.isNative, header.clientProcess != 0, header.clientThread != 0, ALPCPort.senderIsNative(header) else { return .replyMessageMismatch }
         return LinuxThread.exists(process: header.clientProcess, thread: header.clientThread) ? .replyMessageMismatch : .invalidCid
     case .messageLost: return .lpcReplyLost
     default: return status

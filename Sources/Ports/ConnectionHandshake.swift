@@ -268,6 +268,14 @@ extension ALPCPort {
         return port
     }
 
+    /// The ids in `header` may be Linux's: false when the link that its message came over leads to a process of another world.
+    public static func senderIsNative(_ header: MessageHeader) -> Bool {
+        let number = MessageID.link(of: header.messageID)
+        guard let owner = LinkNumbers.owner(of: number) else { return true }
+        let world = owner.queues.lock.withLock { $0.entries[Int(number)]?.link.greeting.world }
+        return world == nil || world == Host.World.native.rawValue
+    }
+
     /// Finds the request that `header` names and makes the port for it. Nothing is decided before `commit`.
     /// - Throws: `invalidMessage` (unknown, not received yet, or answered), `requestCanceled` (the client is gone; once),
     ///   `invalidPortHandle` when this is no connection port.
