@@ -142,9 +142,19 @@ extension QueueState {
     mutating func markCancelled(_ record: MessagePointer) {
         guard record.pointee.state != .cancelled else { return }
         if record.pointee.state == .queued { main.remove(record) }
+        empty(record)
+        if let reserve = record.pointee.surrenderReserve() { reserve.release() }
         record.pointee.slot = WireLayout.noSlot
         record.pointee.state = .cancelled
         cancelled.append(record)
+    }
+
+    /// What the message brought ends with it, not with the last that is known of it.
+    private func empty(_ record: MessagePointer) {
+        if let payload = record.pointee.payload { StagingMemory.free(payload) }
+        record.pointee.payload = nil
+        if let attachments = record.pointee.attachments { attachments.release() }
+        record.pointee.attachments = nil
     }
 
     mutating func trimCancelled() {
@@ -259,8 +269,7 @@ extension QueueState {
     mutating func becomeNotice(_ record: MessagePointer) {
         if record.pointee.state == .cancelled { cancelled.remove(record) }
         let isQueued = record.pointee.state == .queued
-        if let payload = record.pointee.payload { StagingMemory.free(payload) }
-        record.pointee.payload = nil
+        empty(record)
         unlist(record)
         record.pointee.header.type = HeaderType.cancelled
         record.pointee.header.setLength(0)

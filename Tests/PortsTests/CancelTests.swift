@@ -411,6 +411,58 @@ extension Port {
         #expect(listener.lpcReply(reply) == .replyMessageMismatch)
     }
 
+    @Test func `F-11 A datagram that was kept for its view is released by a cancel, and its sender hears nothing`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let (listener, _, client) = try scene.connected()
+        for _ in 0 ..< 50 {
+            let (section, view) = try client.filledView(4096)
+            #expect(client.send("view", 0x10000, carrying(view)) == .success)
+            let got = Attributes()
+            let message = try listener.take(got)
+            #expect(message.type == 0x2003)
+            #expect(listener.deleteView(got.viewRecord.ViewBase) == .success)
+            #expect(listener.cancel(got.context) == .messageRetrieved)
+            #expect(listener.cancel(got.context) == .requestCanceled)
+            #expect(listener.datagram(Message(answering: message)) == .requestCanceled)
+            #expect(client.poll() == .timeout)
+            #expect(client.deleteView(view.ViewBase) == .success)
+            #expect(client.deleteSection(section) == .success)
+        }
+        // One that was never received goes with its view.
+        let (_, view) = try client.filledView(4096)
+        let sent: Message = "view"
+        #expect(client.send(sent, 0x10000, carrying(view)) == .success)
+        #expect(client.cancel(sent.id) == .pending)
+        let got = Attributes()
+        let notice = try listener.take(got)
+        #expect(notice.type == 12 && got.valid & Attributes.view == 0)
+    }
+
+    @Test func `Cancelled messages keep no descriptors`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let (listener, _, client) = try scene.connected()
+        func descriptors() -> Int {
+            var count = 0
+            if let directory = opendir("/proc/self/fd") {
+                while readdir(directory) != nil { count += 1 }
+                closedir(directory)
+            }
+            return count
+        }
+        let (_, view) = try client.filledView(4096)
+        let before = descriptors()
+        for _ in 0 ..< 300 {
+            #expect(client.send("view", 0, carrying(view)) == .success)
+            let request = try listener.take()
+            #expect(listener.cancel(request.id) == .messageRetrieved)
+            #expect(try client.take().type == 12)
+        }
+        // Other tests run beside this one.
+        #expect(descriptors() < before + 200)
+    }
+
     @Test func `F-12 Another port's message is not one's own to cancel`() throws {
         let scene = Scene()
         defer { scene.end() }
