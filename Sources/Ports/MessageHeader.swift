@@ -136,6 +136,9 @@ public enum MessageID {
     @inline(__always)
     public static func link(of id: UInt32) -> UInt32 { (id >> 2) & linkLimit }
 
+    /// The number of the message in its link.
+    public static func number(of id: UInt32) -> UInt32 { (id >> 15) & numberMask }
+
     /// The part that is unique within a link: side and number.
     @inlinable
     @inline(__always)

@@ -32,7 +32,10 @@ extension ALPCPort {
     @inline(__always)
     public func answer(_ message: borrowing OutgoingMessage, release: Bool) throws(NTStatus) {
         let route = try take(message, release: release, reserved: false)
-        defer { finish(route) }
+        defer {
+            if release && !isServerPort && reference != nil { endNumber(message.header.messageID) }
+            finish(route)
+        }
         if route.isSilent { return }
         do throws(NTStatus) {
             try deliver(message, route, release: release)
@@ -56,6 +59,10 @@ extension ALPCPort {
             if let record = connection.entry.table.find(id), record.pointee.state == .away, record.pointee.connection === connection { state.discard(record) }
         }
     }
+
+    /// A client ends a message that had outlived its call.
+    @inline(never)
+    private func endNumber(_ id: UInt32) { core?.pointee.slots.freeNumber(MessageID.number(of: id)) }
 
     /// Answers without release and waits for the answer to that: a question inside a request, or the next hop.
     public func answerAndWait(_ message: borrowing OutgoingMessage, capacity: Int, deadline: Deadline, into delivery: inout Delivery) throws(NTStatus) -> ReceiveOutcome {

@@ -319,7 +319,10 @@ final class PortQueues: @unchecked Sendable {
                 state.beginWaiting(filter, in: self)
                 isWaiting = true
             }
-            if filter.isNarrow && state.epollSleepers > 0 {
+            state.passOn()
+            // A kick wakes one thread in epoll, whichever that is. Threads that take anything may share it; one that takes only some messages
+            // sits there alone and wakes the others itself.
+            if filter.isNarrow && state.epollSleepers > 0 || state.epollSleepers > state.broadSleepers {
                 let parked = ParkedReceiver(filter)
                 state.parked.append(parked)
                 return .parked(parked)

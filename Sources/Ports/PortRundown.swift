@@ -160,6 +160,7 @@ extension QueueState {
         }
         for held in connection.entry.table.all where held.pointee.connection === connection {
             if !held.pointee.isConnectionRequest { answerSlot(of: held, held.pointee.isLegacy ? .lpcReplyLost : .messageLost) }
+            if !isServer { connection.link.slots.freeNumber(MessageID.number(of: held.pointee.header.messageID)) }
             discard(held)
         }
         for id in expected.filter({ $0.value.connection === connection }).keys { expected.removeValue(forKey: id) }

@@ -163,7 +163,12 @@ extension ALPCPort {
         let outcome = core.pointee.slots.wait(slot, turn: turn, deadline: until)
         ntlpc_thread_set_call(thread, nil)
         if mayHaveEntries { closeEntries(header.messageID, isAlive: true) }
-        defer { if mayHaveEntries && delivery.record == nil { closeEntries(header.messageID, isAlive: false) } }
+        defer {
+            if mayHaveEntries && delivery.record == nil {
+                closeEntries(header.messageID, isAlive: false)
+                if id != 0 { core.pointee.slots.freeNumber(MessageID.number(of: id)) }
+            }
+        }
         guard case .reply = outcome else { return try unanswered(outcome, slot, header.messageID, isLegacy: message.isLegacy) }
         let head = core.pointee.slots.headOfReply(slot)
         let shared = head.load(as: ntlpc_reply.self)
@@ -307,6 +312,7 @@ extension ALPCPort {
         let fits = delivery.count + MessageHeader.size <= capacity
         let context = delivery.messageContext
         let payload = delivery.payload
+        if !ends { connection.link.slots.keepNumber(MessageID.number(of: header.messageID)) }
         let kept = queues.change { state -> MessagePointer? in
             if let earlier = connection.entry.table.find(header.messageID) { state.discardAway(earlier) }
             let record: MessagePointer

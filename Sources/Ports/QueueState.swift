@@ -414,6 +414,12 @@ struct QueueState: ~Copyable {
         }
     }
 
+    /// Before a thread sleeps again that has taken in messages for others: nobody else was woken for them.
+    mutating func passOn() {
+        guard !main.isEmpty else { return }
+        for waiter in parked where main.first(where: waiter.filter.takes) != nil { aftermath.wakes.append(waiter) }
+    }
+
     private func isOver(_ filter: ReceiveFilter) -> Bool {
         if isClosed { return true }
         guard let connection = filter.connection else { return false }

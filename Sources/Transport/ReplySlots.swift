@@ -41,6 +41,9 @@ struct SlotRecord: ~Copyable {
     /// The call that uses the slot: connection << 32 | turn << 2 | interruption; 0 when none does. One word, so that an interruption
     /// meets the call it means or none: between a look and a store the slot may have gone to another call.
     let claim = Atomic<UInt64>(0)
+    /// Turns (their low six bits) whose messages live on after the call has left the slot: an answer that is to be answered, a question
+    /// inside a request. The numbers of messages are made of slot and turn, so no other call may have such a turn. Private to the process.
+    let living = Atomic<UInt64>(0)
 }
 
 /// The reply slots of a link, as the client's process uses them. Plain pointers: the link owns the memory.
@@ -96,7 +99,12 @@ public struct ReplySlots: @unchecked Sendable {
 
     @inline(__always)
     private func start(_ slot: Int, _ connection: UInt32) -> (slot: Int, turn: UInt32) {
-        let turn = (records[slot].turn &+ 1) & 0x3FFF_FFFF
+        var turn = (records[slot].turn &+ 1) & 0x3FFF_FFFF
+        // ORDER: relaxed. Who sets a bit holds the slot, and the slot's release and acquire lie between that and this look.
+        let living = records[slot].living.load(ordering: .relaxed)
+        if living != 0 && living != .max {
+            while living >> UInt64(turn & 63) & 1 != 0 { turn = (turn &+ 1) & 0x3FFF_FFFF }
+        }
         records[slot].turn = turn
         // ORDER: relaxed. The word says all that `interrupt` needs; nothing is published by it.
         records[slot].claim.store(UInt64(connection) << 32 | UInt64(turn) << 2, ordering: .relaxed)
@@ -138,6 +146,18 @@ public struct ReplySlots: @unchecked Sendable {
             }
         }
         return any
+    }
+
+    /// The message with that number (slot << 6 | low bits of the turn) outlives the call in its slot. Call while the slot is held.
+    public func keepNumber(_ number: UInt32) { change(number) { $0.bitwiseOr($1, ordering: .relaxed) } }
+
+    /// It has ended.
+    public func freeNumber(_ number: UInt32) { change(number) { $0.bitwiseAnd(~$1, ordering: .relaxed) } }
+
+    private func change(_ number: UInt32, _ body: (borrowing Atomic<UInt64>, UInt64) -> Void) {
+        let slot = Int(number >> 6)
+        guard slot < WireLayout.slotCount else { return }
+        body(records[slot].living, 1 << UInt64(number & 63))
     }
 
     @inline(__always)

@@ -320,6 +320,38 @@ enum Trap {
         #expect(try listener.take().type == 5)
     }
 
+    @Test func `A request with a question open keeps its id while hundreds of others come and go`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let (listener, _, client) = try scene.lpcConnected()
+        // (1) a request is asked something and has left its slot  (2) the slot serves more turns than ids have room for  (3) it goes on
+        let buffer = Message(Array("outer".utf8), room: 512)
+        let call = Background { client.lpcRequest(buffer, buffer) }
+        let request = try listener.lpcTake()
+        let question = Background { () -> NTStatus in
+            let inner = Message(room: 512)
+            let result = listener.lpcRequest(Self.answer(request, "?", type: 1), inner)
+            guard result == .success, inner.text == "!" else { return result == .success ? .unsuccessful : result }
+            return listener.lpcReply(Self.answer(inner, "end"))
+        }
+        #expect(call.result == .success && buffer.type == 1)
+        let rounds = 200
+        let server = Background { () -> Int in
+            (0 ..< rounds).count { _ in
+                let other = Message(room: 512)
+                return listener.lpcReceive(other) == .success && listener.lpcReply(Self.answer(other, "ok")) == .success
+            }
+        }
+        for round in 0 ..< rounds {
+            let other = Message(Array("\(round)".utf8), room: 512)
+            try #require(client.lpcRequest(other, other) == .success && other.text == "ok", "round \(round)")
+        }
+        #expect(server.result == rounds)
+        let answer = Self.answer(buffer, "!")
+        #expect(client.lpcReplyAndWait(answer) == .success && answer.text == "end" && answer.type == 2)
+        #expect(question.result == .success)
+    }
+
     @Test func `A thousand requests with questions inside, from several threads`() throws {
         let scene = Scene()
         defer { scene.end() }

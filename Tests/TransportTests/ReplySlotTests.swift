@@ -131,6 +131,26 @@ import Testing
         #expect(ended.count == 1)
     }
 
+    @Test func `No call gets the number of a message that outlived its own`() throws {
+        let slots = try Slots()
+        guard let (slot, turn) = slots.slots.take(connection: 1) else { Issue.record("no slot"); return }
+        let number = UInt32(slot) << 6 | turn & 63
+        slots.slots.keepNumber(number)
+        slots.slots.giveBack(slot)
+        for _ in 0 ..< 200 {
+            guard let next = slots.slots.take(connection: 1) else { Issue.record("no slot"); return }
+            #expect(UInt32(next.slot) << 6 | next.turn & 63 != number)
+            slots.slots.giveBack(next.slot)
+        }
+        slots.slots.freeNumber(number)
+        let found = (0 ..< 64).contains { _ in
+            guard let next = slots.slots.take(connection: 1) else { return false }
+            slots.slots.giveBack(next.slot)
+            return UInt32(next.slot) << 6 | next.turn & 63 == number
+        }
+        #expect(found)
+    }
+
     @Test func `A time-out that races a reply is one or the other at both ends`() throws {
         let slots = try Slots()
         let rounds = 5000
