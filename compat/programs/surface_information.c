@@ -89,6 +89,12 @@ static void server_information(void)
     request = start_request(scene.k, 4, 1);
     take(scene.c, &message, NULL, LPC_REQUEST);
     thread = sender_thread(&scene, &message);
+    /* The message may be here a moment before its sender waits. */
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        buffer->information.In.ThreadHandle = thread;
+        if (NtAlpcQueryInformation(NULL, AlpcServerInformation, buffer, sizeof(ALPC_SERVER_INFORMATION), &length) != STATUS_SUCCESS) break;
+        sleep_ms(2);
+    }
     buffer->information.In.ThreadHandle = thread;
     EXPECT(NtAlpcQueryInformation(NULL, AlpcServerInformation, buffer, sizeof(ALPC_SERVER_INFORMATION), &length), STATUS_INFO_LENGTH_MISMATCH);
     HOLDS(length >= sizeof(ALPC_SERVER_INFORMATION) + scene.name.string.Length && length <= sizeof *buffer);
