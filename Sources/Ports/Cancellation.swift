@@ -149,8 +149,11 @@ extension QueueState {
         cancelled.append(record)
     }
 
-    /// What the message brought ends with it, not with the last that is known of it.
+    /// What the message brought ends with it, not with the last that is known of it. Its number is free for another call.
     private func empty(_ record: MessagePointer) {
+        if !isServer, let connection = record.pointee.connection {
+            connection.link.slots.freeNumber(MessageID.number(of: record.pointee.header.messageID))
+        }
         if let payload = record.pointee.payload { StagingMemory.free(payload) }
         record.pointee.payload = nil
         if let attachments = record.pointee.attachments { attachments.release() }

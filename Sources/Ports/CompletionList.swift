@@ -75,6 +75,11 @@ final class CompletionList: @unchecked Sendable {
     func end() {
         ended.store(true, ordering: .sequentiallyConsistent)
         // ORDER: sequentially consistent, with the look at `ended` in `feedNext`: a feeder that did not see it is seen here.
+        awaitFeeder()
+    }
+
+    /// Waits for the thread that feeds, if one does: what it has in its hands is in the list then.
+    func awaitFeeder() {
         while wishes.load(ordering: .sequentiallyConsistent) != 0 { ntlpc_sleep_ns(20_000) }
     }
 

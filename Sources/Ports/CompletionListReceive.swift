@@ -13,6 +13,7 @@ extension PortQueues {
     func lookIntoList(_ filter: ReceiveFilter, capacity: Int, into delivery: inout Delivery) -> ReceiveOutcome? {
         guard filter.answerTo == 0, let list = lock.withLock({ $0.list }) else { return nil }
         list.feed(from: self)
+        list.awaitFeeder()
         if list.region.hasMessages { return .listed }
         list.foundEmpty(self)
         return lock.withLock { $0.takeUnlisted(filter, list, capacity: capacity, into: &delivery) }

@@ -243,8 +243,12 @@ final class PortQueues: @unchecked Sendable {
                 return result
             }
             if deadline.isPoll {
-                let hasNews = lock.withLock { $0.heatNews() }
-                if hasNews { outcome = lock.withLock { $0.takeNext(filter, capacity: capacity, staging: staging, into: &delivery) } }
+                // The watcher may have taken in what this thread did not see yet.
+                let second = lock.withLock { state -> QueueState.TakeOutcome? in
+                    guard state.heatNews() || !state.main.isEmpty else { return nil }
+                    return state.takeNext(filter, capacity: capacity, staging: staging, into: &delivery)
+                }
+                if let second { outcome = second }
                 if case .timedOut = outcome.result {
                     leave(nil)
                     return .timedOut

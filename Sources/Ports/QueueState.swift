@@ -102,7 +102,7 @@ struct QueueState: ~Copyable {
             }
         }
         let result = takeQueued(filter, capacity: capacity, into: &delivery)
-        let mayWatch = hot.count == 1 && sleepers == 0
+        let mayWatch = hot.count == 1 && sleepers == 0 && !announces
         return TakeOutcome(result: result, isClean: false, watched: mayWatch ? hot[0].takeUnretainedValue() : nil)
     }
 
@@ -166,6 +166,8 @@ struct QueueState: ~Copyable {
             absorb(entry)
             found = main.first(where: filter.takes)
         }
+        // Also of a message that this receiver will take: it came when the receiver was not blocked for it.
+        announce()
         guard let record = found else { return nothing(for: filter) }
         let count = Int(record.pointee.header.dataLength)
         if count + MessageHeader.size > capacity { return .tooShort(count + MessageHeader.size) }

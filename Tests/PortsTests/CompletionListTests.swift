@@ -326,6 +326,21 @@ final class ListMemory: @unchecked Sendable {
         #expect(empty.outstanding == 0)
     }
 
+    @Test func `What was sent is in the list when a poll says so, and the poll says so at once`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let (listener, _, client) = try scene.connected()
+        let list = ListMemory()
+        #expect(list.register(listener) == .success)
+        for number in 0 ..< 500 {
+            #expect(client.datagram(Message([UInt8(truncatingIfNeeded: number)])) == .success)
+            #expect(listener.poll() == .alpcCheckCompletionList)
+            let found = list.take()
+            #expect(found?.load(fromByteOffset: 40, as: UInt8.self) == UInt8(truncatingIfNeeded: number))
+            list.free(found)
+        }
+    }
+
     @Test func `A full list keeps messages waiting and takes them in as room comes`() throws {
         let scene = Scene()
         defer { scene.end() }

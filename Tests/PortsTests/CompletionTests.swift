@@ -158,6 +158,19 @@ extension Port {
         }
     }
 
+    @Test func `A poll that is quicker than the watcher takes no packet away`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let (listener, _, client) = try scene.connected()
+        let packets = CountingAnnouncer()
+        #expect(try listener.announce(to: packets) == .success)
+        for number in 1 ... 500 {
+            #expect(client.datagram("x") == .success)
+            #expect(listener.poll() == .success)
+            if number % 100 == 0 { eventually { packets.count == number } }
+        }
+    }
+
     @Test func `A communication port's own association takes its messages over`() throws {
         let scene = Scene()
         defer { scene.end() }

@@ -33,7 +33,7 @@ static void read_parameter(struct call *call, const char *text, size_t length)
     copy_text(parameter->type, sizeof parameter->type, text, (size_t)(space - text));
     copy_text(parameter->name, sizeof parameter->name, space + 1, (size_t)(last - space - 1));
     for (const char *at = last; at < end; at++) {
-        if (!strncmp(at, "out", 3)) parameter->marks |= PARAMETER_OUT;
+        if (!strncmp(at, "[out", 4)) parameter->marks |= PARAMETER_OUT;
         if (!strncmp(at, "opt", 3)) parameter->marks |= PARAMETER_OPTIONAL;
     }
     call->count++;

@@ -136,8 +136,8 @@ static void make_object_attributes(OBJECT_ATTRIBUTES *attributes, unsigned char 
 
 static ULONG some_id(void)
 {
-    if (CHANCE(30)) return 0;
-    if (CHANCE(60) && pool.id_count) return pool.ids[random_below(pool.id_count < 16 ? pool.id_count : 16)];
+    if (CHANCE(20)) return 0;
+    if (CHANCE(75) && pool.id_count) return pool.ids[random_below(pool.id_count < 16 ? pool.id_count : 16)];
     if (CHANCE(40) && pool.reserve_count) return pool.reserves[random_below(pool.reserve_count)];
     return (ULONG)odd_number();
 }
@@ -352,13 +352,31 @@ static int is_pointer(const struct call *call, const struct parameter *parameter
     return 1;
 }
 
-static uint64_t plain_value(const struct parameter *parameter, int bad)
+/* The port that a call is likely to succeed on: a client's for what belongs to a port, a server's for what is done with messages. */
+static HANDLE likely_port(const struct call *call)
 {
+    static const char *const of_client[] = { "Section", "SecurityContext", "ResourceReserve", "RequestWaitReply", "NtRequestPort" };
+    static const char *const of_server[] = { "Message", "Sender", "Impersonate", "CompletionList", "TpAlloc", "Accept", "Listen", "RequestData" };
+    const int legacy = !strstr(call->name, "Alpc");
+
+    for (unsigned i = 0; i < sizeof of_client / sizeof *of_client; i++) if (strstr(call->name, of_client[i])) return pool.ports[legacy ? CHANCE(50) ? 8 : 10 : 2];
+    for (unsigned i = 0; i < sizeof of_server / sizeof *of_server; i++) if (strstr(call->name, of_server[i])) return pool.ports[legacy ? 6 + random_below(2) : random_below(2)];
+    return pool.ports[random_below(PORTS_OF_POOL)];
+}
+
+static uint64_t plain_value(const struct call *call, const struct parameter *parameter, int bad)
+{
+    /* What is done to other processes' handles is the system's own affair where there is a system. */
+    if (ON_WINDOWS && !strcmp(call->kind, "wrapped") && is(parameter, "HANDLE"))
+        return strstr(parameter->name, "Process") ? (uint64_t)-1 : (uint64_t)(uintptr_t)(bad ? pool.stale[0] : pool.ports[random_below(PORTS_OF_POOL)]);
     if (!strcmp(parameter->name, "FileHandle") && !bad && CHANCE(80)) return 0;
     if (strstr(parameter->name, "ProcessHandle") && !bad && CHANCE(80)) return (uint64_t)-1;
     if (strstr(parameter->name, "IoCompletionHandle") && !bad && CHANCE(80)) return (uint64_t)(uintptr_t)pool.completions[0];
     if (!strcmp(parameter->name, "SectionHandle") && is(parameter, "HANDLE") && !bad && CHANCE(60)) return (uint64_t)(uintptr_t)pool.sections[0];
-    if (is(parameter, "HANDLE")) return (uint64_t)(uintptr_t)(bad || CHANCE(30) ? some_handle() : pool.ports[random_below(PORTS_OF_POOL)]);
+    if (is(parameter, "HANDLE")) {
+        if (bad || CHANCE(15)) return (uint64_t)(uintptr_t)some_handle();
+        return (uint64_t)(uintptr_t)(CHANCE(70) ? likely_port(call) : pool.ports[random_below(PORTS_OF_POOL)]);
+    }
     if (is(parameter, "ALPC_HANDLE")) return (uint64_t)(uintptr_t)some_value();
     if (is(parameter, "PTP_ALPC")) {
         PTP_ALPC alpc = pool.completions_of_pool[random_below(2)];
@@ -377,7 +395,7 @@ static uint64_t plain_value(const struct parameter *parameter, int bad)
         return flags;
     }
     if (!strcmp(parameter->name, "HandleAttributes")) return odd_flags() & ~(uint64_t)OBJ_PROTECT_CLOSE;
-    if (strstr(parameter->type, "CLASS")) return bad ? odd_number() : random_below(14);
+    if (strstr(parameter->type, "CLASS")) return bad ? odd_number() : strstr(parameter->type, "MESSAGE") || !strstr(parameter->type, "ALPC") ? random_below(5) : random_below(14);
     if (is(parameter, "ACCESS_MASK")) return CHANCE(60) ? MAXIMUM_ALLOWED : odd_flags();
     if (is(parameter, "BOOLEAN")) return random_below(2) | (bad ? odd_number() << 8 : 0);
     if (!strcmp(parameter->name, "ResourceId") && pool.reserve_count && !bad) return pool.reserves[random_below(pool.reserve_count)];
@@ -401,7 +419,7 @@ void make_arguments(const struct call *call, uint64_t *arguments, unsigned bad)
         size_t size;
 
         if (make_bad) bad--;
-        if (!is_pointer(call, parameter)) { arguments[i] = plain_value(parameter, make_bad); continue; }
+        if (!is_pointer(call, parameter)) { arguments[i] = plain_value(call, parameter, make_bad); continue; }
         if (!strcmp(parameter->name, "CompletionList") || is(parameter, "PALPC_COMPLETION_LIST_HEADER")) {
             make_list(slot);
             arguments[i] = (uint64_t)(uintptr_t)(make_bad ? bad_address(slot, 0x180) : CHANCE(70) ? pool.list : slot);
@@ -420,7 +438,8 @@ void make_arguments(const struct call *call, uint64_t *arguments, unsigned bad)
         } else if (parameter->marks & PARAMETER_OPTIONAL && CHANCE(40)) arguments[i] = 0;
         if (parameter->marks & PARAMETER_OUT && is(parameter, "PHANDLE") && good_output(i, arguments, 8)) memset(good_output(i, arguments, 8), 0x5a, 8);
         /* A duplicate that nobody is told of is NT's way, and would look like a leak. */
-        if (!strcmp(parameter->name, "TargetHandle") && !arguments[i]) arguments[i] = (uint64_t)(uintptr_t)(no_access + MOAT);
+        if (!strcmp(parameter->name, "TargetHandle") && (!arguments[i] || ON_WINDOWS))
+            arguments[i] = (uint64_t)(uintptr_t)(ON_WINDOWS ? slot : no_access + MOAT);
         /* Without a time a call may wait for ever, and some that the closing of ports does not end. */
         if (!strcmp(parameter->name, "Timeout") && !arguments[i] && (!strcmp(call->kind, "host") || !CHANCE(3))) {
             fill_slot(call, parameter, slot);
