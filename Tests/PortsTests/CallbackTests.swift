@@ -271,7 +271,8 @@ enum Trap {
 
     // MARK: Lost replies
 
-    @Test func `A reply that arrived and that its thread did not live to take is told to the LPC server`() throws {
+    @Test(.disabled(if: underThreadSanitizer, "it does not survive a thread that ends in a call which it watches"))
+    func `A reply that arrived and that its thread did not live to take is told to the LPC server`() throws {
         let scene = Scene()
         defer { scene.end() }
         let (listener, _, client) = try scene.lpcConnected()
