@@ -43,7 +43,7 @@ extension CompletionList {
             context.CallbackId = UInt32(truncatingIfNeeded: delivery.header.callbackID)
             put(.context, context)
         }
-        if allocated.contains(.token), let port, port.knowsToken(of: delivery), let ids = port.tokenAttribute(of: delivery)?.luids {
+        if allocated.contains(.token), let ids = port?.tokenAttribute(of: delivery, mayAsk: false)?.luids {
             put(.token, ALPC_TOKEN_ATTR(TokenId: ids.token, AuthenticationId: ids.authentication, ModifiedId: ids.modified))
         }
         if let carried = delivery.carried {
@@ -85,14 +85,5 @@ extension CompletionList {
             Trace.note(.ports, "view of a listed message not mapped: \(error.name)")
             return nil
         }
-    }
-}
-
-extension ALPCPort {
-    /// The numbers of the sender's token can be had on any thread: the native host makes them, and static tracking has kept them.
-    fileprivate func knowsToken(of delivery: borrowing Delivery) -> Bool {
-        if Host.isNative { return true }
-        let record = delivery.record, retained = delivery.retained
-        return queues.lock.withLock { _ in (record?.pointee.connection ?? retained?.takeUnretainedValue())?.staticToken != nil }
     }
 }

@@ -50,8 +50,9 @@ final class Connection: @unchecked Sendable {
     var quality = SecurityQualityOfService.standard
     /// Server's side: the connection port lets its servers impersonate.
     var portAllowsImpersonation = false
-    /// Static tracking: the client's token when it was accepted.
-    var staticToken: TokenIDs?
+    /// The client's token when it was accepted: with static tracking its token for good. Also kept for the threads that write into
+    /// completion lists, which may not ask the host.
+    var acceptedToken: TokenIDs?
     /// Who is told of messages of this connection: the association of this side's own port.
     var announcer: (any MessageAnnouncer)?
     /// Blocked receivers of this connection's messages, and messages that they will take.

@@ -30,7 +30,12 @@ extension ALPCPort {
     ///   port's), `requestCanceled` (its sender gave it up; as often as one asks).
     func received(_ header: MessageHeader) throws(NTStatus) -> ReceivedMessage {
         let found: Result<ReceivedMessage, NTStatus> = queues.change { state in
-            do throws(NTStatus) { return .success(try state.received(header, by: connection)) } catch { return .failure(error) }
+            do throws(NTStatus) {
+                if let sender = try state.find(header.messageID).pointee.connection { state.takeEndings(sender.entry) }
+                return .success(try state.received(header, by: connection))
+            } catch {
+                return .failure(error)
+            }
         }
         if case .failure(.invalidMessage) = found, isElsewhere(header.messageID) { throw .accessDenied }
         return try found.get()
@@ -49,20 +54,17 @@ extension ALPCPort {
 }
 
 extension QueueState {
-    /// An end that the ring announces, of a connection or of a message, has come before a call that starts now. True when something came.
-    @discardableResult
-    mutating func takeEndings(_ entry: LinkEntry) -> Bool {
-        guard !entry.isOver, entry.link.consumer.pointee.closings != entry.closingsSeen else { return false }
+    /// An end that the ring announces, of a connection or of a message, has come before a call that starts now.
+    mutating func takeEndings(_ entry: LinkEntry) {
+        guard !entry.isOver, entry.link.consumer.pointee.closings != entry.closingsSeen else { return }
         heat(entry)
         absorb(entry)
-        return true
     }
 
     /// - Parameter connection: of the port that asks; nil for the connection port, which knows the messages of all its clients.
-    mutating func received(_ header: MessageHeader, by connection: Connection?) throws(NTStatus) -> ReceivedMessage {
-        var record = try find(header.messageID)
+    func received(_ header: MessageHeader, by connection: Connection?) throws(NTStatus) -> ReceivedMessage {
+        let record = try find(header.messageID)
         guard let sender = record.pointee.connection else { throw .invalidMessage }
-        if takeEndings(sender.entry) { record = try find(header.messageID) }
         guard connection == nil || connection === sender else { throw .accessDenied }
         switch record.pointee.state {
         case .held: break

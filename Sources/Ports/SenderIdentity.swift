@@ -66,51 +66,63 @@ extension ALPCPort {
     /// that of this moment.
     func meet(_ connection: Connection) {
         let allows = allowsImpersonation(traits)
-        let isStatic = queues.lock.withLock { _ in !connection.quality.dynamicTracking }
-        let token = isStatic ? tokenIDs(of: connection) : nil
+        let isKept = queues.lock.withLock { state in !connection.quality.dynamicTracking || state.list != nil }
+        let token = isKept ? tokenIDs(of: connection) : nil
         queues.lock.withLock { _ in
             connection.portAllowsImpersonation = allows
-            connection.staticToken = token
+            connection.acceptedToken = token
         }
     }
 
     /// The numbers of the token that the sender of a connection's messages has, or with static tracking had.
-    func tokenIDs(of connection: Connection) -> TokenIDs {
-        let entry = connection.entry
-        if let known = queues.lock.withLock({ _ in connection.staticToken ?? entry.tokenIDs }) { return known }
-        let found = PeerIdentity(entry.link).tokenIDs
+    func tokenIDs(of connection: Connection) -> TokenIDs { knownTokenIDs(of: connection) ?? askTokenIDs(of: connection) }
+
+    private func knownTokenIDs(of connection: Connection) -> TokenIDs? {
+        queues.lock.withLock { _ in
+            if !connection.quality.dynamicTracking, let token = connection.acceptedToken { return token }
+            return connection.entry.tokenIDs
+        }
+    }
+
+    private func askTokenIDs(of connection: Connection) -> TokenIDs {
+        let found = PeerIdentity(connection.link).tokenIDs
         // The native host makes them of what does not change while the link lives; another host's tokens may.
-        if Host.isNative { queues.lock.withLock { _ in entry.tokenIDs = found } }
+        if Host.isNative { queues.lock.withLock { _ in connection.entry.tokenIDs = found } }
         return found
+    }
+
+    /// The same for a thread that the host may not know: the token of the accept stands in for one that would have to be asked for.
+    private func tokenIDs(of connection: Connection, mayAsk: Bool) -> TokenIDs? {
+        if mayAsk || Host.isNative { return tokenIDs(of: connection) }
+        return knownTokenIDs(of: connection) ?? queues.lock.withLock { _ in connection.acceptedToken }
     }
 
     /// The TOKEN attribute of a message that was just received; nil when it has none.
     ///
     /// A connection request always has one ([W?] NW-T). A client's other messages have it if the client may be impersonated ([W] PFW): with
     /// static tracking always, with dynamic tracking when the sender waits ([R] NW-S). What comes from a server has none ([W] PFW).
-    public func tokenAttribute(of delivery: borrowing Delivery) -> TokenIDs? {
+    /// - Parameter mayAsk: the host knows the calling thread.
+    public func tokenAttribute(of delivery: borrowing Delivery, mayAsk: Bool = true) -> TokenIDs? {
         guard queues.isServer else { return nil }
         let header = delivery.header
+        let found = liveMessage(header), retained = delivery.retained
         switch header.type & 0xFF {
         case HeaderType.connectionRequest:
-            guard let found = liveMessage(header) else { return nil }
-            return tokenIDs(of: found.connection)
-        case HeaderType.request:
-            guard let found = liveMessage(header) else { return nil }
-            return mayBeImpersonated(found.connection, quality: found.context?.quality, isSynchronous: found.isSynchronous) ? tokenIDs(of: found.connection) : nil
-        case HeaderType.datagram:
-            if let found = liveMessage(header) {
-                return mayBeImpersonated(found.connection, quality: found.context?.quality, isSynchronous: false) ? tokenIDs(of: found.connection) : nil
-            }
-            guard let sender = delivery.retained?.takeUnretainedValue() else { return nil }
-            return mayBeImpersonated(sender, quality: nil, isSynchronous: false) ? tokenIDs(of: sender) : nil
+            return found.flatMap { tokenIDs(of: $0.connection, mayAsk: mayAsk) }
+        case HeaderType.request, HeaderType.datagram:
+            guard let sender = found?.connection ?? retained?.takeUnretainedValue(),
+                  mayBeImpersonated(sender, quality: found?.context?.quality, isSynchronous: found?.isSynchronous ?? false) else { return nil }
+            return tokenIDs(of: sender, mayAsk: mayAsk)
         default:
             return nil
         }
     }
 
+    /// What was just taken out of the queue, if it lives on.
     private func liveMessage(_ header: MessageHeader) -> ReceivedMessage? {
-        do throws(NTStatus) { return try queues.change { (state) throws(NTStatus) in try state.received(header, by: connection) } } catch { return nil }
+        queues.lock.withLock { state in
+            do throws(NTStatus) { return try state.received(header, by: connection) } catch { return nil }
+        }
     }
 
     private func mayBeImpersonated(_ connection: Connection, quality: SecurityQualityOfService?, isSynchronous: Bool) -> Bool {

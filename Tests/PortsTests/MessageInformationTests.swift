@@ -238,6 +238,29 @@ import Testing
         #expect(got.valid == 0x2000_0000)
     }
 
+    @Test func `A completion list has tokens too`() throws {
+        let scene = Scene()
+        defer { scene.end() }
+        let listener = try scene.create()
+        let list = ListMemory()
+        #expect(list.register(listener, attributes: Self.token | 0x2000_0000) == .success)
+        _ = try scene.pending(ConnectOptions(attributes: attributes(0x10000, dynamic: false)))
+        func next() -> (message: Message, valid: UInt32, modified: UInt64) {
+            var found: UnsafeMutableRawPointer?, attributes: PALPC_MESSAGE_ATTRIBUTES?
+            eventually {
+                found = AlpcGetMessageFromCompletionList(list.base, &attributes).map { UnsafeMutableRawPointer($0) }
+                return found != nil
+            }
+            defer { list.free(found) }
+            let token = AlpcGetMessageAttribute(attributes, Self.token)!.load(as: ALPC_TOKEN_ATTR.self)
+            return (ListMemory.copy(found!), attributes!.pointee.ValidAttributes, number(token.ModifiedId))
+        }
+        let request = next()
+        #expect(request.message.kind == 10 && request.valid == Self.token)
+        #expect(request.modified == ask(listener, request.message, 1, 8).bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
+        #expect(accept(listener, Message(answering: request.message), accepts: false).status == .success)
+    }
+
     @Test func `A token for which there is no room is not written`() throws {
         let scene = Scene()
         defer { scene.end() }
