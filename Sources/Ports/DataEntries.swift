@@ -74,12 +74,14 @@ public final class DataEntries: @unchecked Sendable {
         guard isOpen.load(ordering: .relaxed) else { return PeerQuestions.Answer(status: .replyMessageMismatch) }
         var copied = [UInt8]()
         var left = 0
-        if question.operation == NTLPC_DATA_READ {
+        if count == 0 {
+            // Only asked whether there is such an entry.
+        } else if question.operation == NTLPC_DATA_READ {
             copied = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-                left = count > 0 ? ntlpc_copy(buffer.baseAddress, place, count) : 0
+                left = ntlpc_copy(buffer.baseAddress, place, count)
                 initialized = count - left
             }
-        } else if count > 0 {
+        } else {
             left = ntlpc_copy(place, bytes.baseAddress, count)
         }
         return PeerQuestions.Answer(status: left == 0 ? .success : .partialCopy, count: count - left, bytes: copied)

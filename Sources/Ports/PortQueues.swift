@@ -249,6 +249,11 @@ final class PortQueues: @unchecked Sendable {
                     return state.takeNext(filter, capacity: capacity, staging: staging, into: &delivery)
                 }
                 if let second { outcome = second }
+                if case .timedOut = outcome.result, second != nil, hasList.load(ordering: .relaxed),
+                   let result = lookIntoList(filter, capacity: capacity, into: &delivery) {
+                    leave(nil)
+                    return result
+                }
                 if case .timedOut = outcome.result {
                     leave(nil)
                     return .timedOut
