@@ -249,7 +249,8 @@ final class PortQueues: @unchecked Sendable {
                     return state.takeNext(filter, capacity: capacity, staging: staging, into: &delivery)
                 }
                 if let second { outcome = second }
-                if case .timedOut = outcome.result, second != nil, hasList.load(ordering: .relaxed),
+                // Or given it to the list in the meantime.
+                if case .timedOut = outcome.result, hasList.load(ordering: .relaxed),
                    let result = lookIntoList(filter, capacity: capacity, into: &delivery) {
                     leave(nil)
                     return result
